@@ -1,0 +1,46 @@
+# Everything runs in .venv, which the first command makes. Needs Python >= 3.11, pip, make, git.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+HAADFLOW_DATA ?= $(if $(wildcard ../shared/data),$(abspath ../shared/data),)
+export HAADFLOW_DATA
+
+.PHONY: help install demo test lint bench parity clean
+
+help:
+	@echo "make demo    a synthetic megalibrary through the chain, pictures in haadflow-demo/"
+	@echo "make test    the tests"
+	@echo "make lint    ruff, mypy --strict, import-linter"
+	@echo "make parity  agreement with the published code's outputs (needs HAADFLOW_DATA)"
+	@echo "make bench   speed, as a ratio to a plain baseline in the same run"
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "haadflow needs Python >= 3.11; found $$("$(PYTHON)" --version). Say PYTHON=/path/to/python3.11"; exit 1; }
+	@echo "== setting up $(VENV) (once, a minute or two)"
+	"$(PYTHON)" -m venv $(VENV)
+	$(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt --editable '.[parquet,dev]'
+	@touch $@
+
+install: $(VENV)/.installed
+
+demo: install
+	$(BIN)/haadflow demo --out haadflow-demo
+
+test: install
+	$(BIN)/python -m pytest
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+	$(BIN)/mypy
+
+parity: install
+	$(BIN)/python -m benchmarks.parity
+
+bench: install
+	$(BIN)/python -m benchmarks
+
+clean:
+	rm -rf $(VENV) haadflow-demo benchmarks/out
