@@ -1,0 +1,237 @@
+"""What crosses a process, link by link: the frame's way first, then the control messages.
+
+A frame is one parent image on its way through the chain. Every frame message carries the same
+`Envelope`; each stage hands it on with one `StageRecord` more. Arrays are fields like any other
+here; the codec sends them beside the header as raw buffers (docs/wire-format.md).
+
+Axis order of arrays is (row, column). Coordinates are x right, y down, from the upper-left
+corner. Pixels are parent pixels unless a name says grid.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+from msgspec import Struct, field
+from numpy.typing import NDArray
+
+CompositionSource = Literal["option", "table", "file name", "file metadata", "sender"]
+
+
+class Metadata(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What is known of a parent image beside its pixels; None is not known."""
+
+    parent_id: str
+    """Unique within a run."""
+    source: str
+    """Where the image came from, for people: a path, a detector's name."""
+    composition: str | None = None
+    composition_from: CompositionSource | None = None
+    n_elements: int | None = None
+    pixel_size_nm: float | None = None
+    extra: dict[str, str] = field(default_factory=dict)
+    """What the sender wants to find again beside the boxes."""
+
+
+class StageRecord(Struct, frozen=True, kw_only=True):
+    """What one stage did with a frame: the provenance of the boxes."""
+
+    stage: str
+    milliseconds: float
+    """Compute time in the stage, without queueing and transport."""
+    parameters: dict[str, Any]
+    findings: dict[str, Any]
+    """Measured facts: how intensities were scaled, the cutoff, what the gate measured."""
+
+
+class Envelope(Struct, frozen=True, kw_only=True):
+    """The frame's identity and history. (run, seq) names a frame everywhere."""
+
+    run: str
+    seq: int
+    """Counts from 0 within the run, in the order of acceptance."""
+    metadata: Metadata
+    attempt: int = 1
+    """Raised each time the frame is sent into the chain, or given to a worker, again."""
+    accepted_unix: float = 0.0
+    """When the source accepted the frame, seconds since 1970-01-01 UTC."""
+    stages: tuple[StageRecord, ...] = ()
+
+
+class Grid(Struct, frozen=True, kw_only=True):
+    """The grid of at most 128 x 128 cells that the method works on, and its parent."""
+
+    rows: int
+    columns: int
+    parent_height: int
+    parent_width: int
+
+
+class BoundingBox(Struct, frozen=True, kw_only=True):
+    """Half-open rectangle [x0, x1) x [y0, y1)."""
+
+    x0: int
+    y0: int
+    x1: int
+    y1: int
+
+
+class SurveyImage(Struct, frozen=True, kw_only=True):
+    """Source -> quality gate."""
+
+    envelope: Envelope
+    image: NDArray[Any]
+    """(height, width), any real dtype."""
+
+
+class GridImage(Struct, frozen=True, kw_only=True):
+    """Quality gate -> preprocessing: what the gate judged, on the method's grid."""
+
+    envelope: Envelope
+    grid: Grid
+    image: NDArray[np.uint8]
+    """(rows, columns)."""
+
+
+class FilteredCrop(Struct, frozen=True, kw_only=True):
+    """Preprocessing -> clustering: the particle, its background zero."""
+
+    envelope: Envelope
+    grid: Grid
+    bounding_box: BoundingBox
+    """In grid cells."""
+    filtered: NDArray[np.uint8]
+    """(y1 - y0, x1 - x0) of the bounding box."""
+
+
+class Regions(Struct, frozen=True, kw_only=True):
+    """Clustering -> boxing."""
+
+    envelope: Envelope
+    grid: Grid
+    bounding_box: BoundingBox
+    """In grid cells."""
+    n_peaks: int
+    k: int
+    labels: NDArray[np.uint8]
+    """(y1 - y0, x1 - x0); 0 is background, regions by rising intensity."""
+
+
+class Located(Struct, frozen=True, kw_only=True):
+    """Boxing -> coordinate sink: where to scan."""
+
+    envelope: Envelope
+    grid: Grid
+    bounding_box: BoundingBox
+    """In parent pixels."""
+    n_peaks: int
+    k: int
+    boxes: NDArray[np.int32]
+    """(N, 3): x, y, size in parent pixels; [x, x + size) x [y, y + size) lies in the parent."""
+    regions: NDArray[np.uint8]
+    """(N,): the region each box belongs to, from 1."""
+
+
+class Rejected(Struct, frozen=True, kw_only=True):
+    """Any stage -> coordinate sink: there is nothing to scan, and why."""
+
+    envelope: Envelope
+    stage: str
+    reason: str
+    """`code: what was measured and what was expected`."""
+    parent_height: int | None = None
+    parent_width: int | None = None
+
+
+class Failed(Struct, frozen=True, kw_only=True):
+    """Any stage, queue or source -> coordinate sink: a dead letter."""
+
+    envelope: Envelope
+    stage: str
+    reason: str
+    traceback: str = ""
+    parent_height: int | None = None
+    parent_width: int | None = None
+
+
+Outcome = Located | Rejected | Failed
+
+
+class Offer(Struct, frozen=True, kw_only=True):
+    """Detector -> source: an image to be accepted. The sender numbers its offers."""
+
+    offer: int
+    metadata: Metadata
+    image: NDArray[Any]
+    """(height, width), any real dtype."""
+
+
+class Accepted(Struct, frozen=True, kw_only=True):
+    """Source -> detector: the frame is in the ledger; the sender may forget it."""
+
+    offer: int
+    run: str
+    seq: int
+
+
+class Refused(Struct, frozen=True, kw_only=True):
+    """Source -> detector: the frame was not taken, and why. The sender still owns it."""
+
+    offer: int
+    reason: str
+
+
+class Closed(Struct, frozen=True, kw_only=True):
+    """Coordinate sink -> source: the outcomes of these frames are committed."""
+
+    run: str
+    seqs: tuple[int, ...]
+    outcomes: tuple[Literal["located", "rejected", "failed"], ...]
+
+
+class Started(Struct, frozen=True, kw_only=True):
+    """Stage queue or sink -> source: what an earlier epoch of mine held is gone; send it again."""
+
+    service: str
+    epoch: str
+
+
+class Credit(Struct, frozen=True, kw_only=True):
+    """Worker -> stage queue: I take `frames` more. The frames named are done."""
+
+    frames: int
+    done: tuple[tuple[str, int], ...] = ()
+    """(run, seq) of each frame whose result this worker has handed on."""
+    leaving: bool = False
+    """The worker is stopping: take back what it has not begun."""
+
+
+class Probe(Struct, frozen=True, kw_only=True):
+    """Stage queue -> worker: are you there? Needs no answer; sending it finds a dead peer."""
+
+
+class Beat(Struct, frozen=True, kw_only=True):
+    """Any service -> supervisor, every half second."""
+
+    service: str
+    pid: int
+    epoch: str
+    unix: float
+    figures: dict[str, Any]
+
+
+class Command(Struct, frozen=True, kw_only=True):
+    """Command line -> supervisor."""
+
+    verb: Literal["status", "scale", "down"]
+    stage: str | None = None
+    workers: int | None = None
+
+
+class Answer(Struct, frozen=True, kw_only=True):
+    """Supervisor -> command line."""
+
+    ok: bool
+    text: str = ""
+    figures: dict[str, Any] = field(default_factory=dict)
