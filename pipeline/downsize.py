@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .compiled import compiled
-from .gaussian import WEIGHT_BITS, resampling
+from .gaussian import WEIGHT_BITS, Resampling, resampling
 from .grid import Grid
 from .scale import Scaling
 
@@ -50,103 +50,83 @@ def downsize(image: NDArray[Any], scaling: Scaling, grid: Grid) -> NDArray[np.ui
         )
     if scaling.method == "8-bit as is" and image.dtype != np.uint8:
         raise ValueError(f"scaling: came '8-bit as is' for {image.dtype}; expected it for uint8")
-    first_row, row_weights = resampling(grid.parent_height, grid.rows)
-    first_column, column_weights = resampling(grid.parent_width, grid.columns)
-    out = np.empty(grid.shape, dtype=np.uint8)
     span = scaling.high - scaling.low
     gain = 255.0 * STEPS / span if span > 0.0 else 0.0
-    low, gain = (scaling.low, gain) if isfinite(gain) else (scaling.low, 0.0)
-    weigh_validity = False
-    while True:
-        invalid = _downsize(
-            image,
-            low,
-            gain,
-            first_row,
-            row_weights,
-            first_column,
-            column_weights,
-            weigh_validity,
-            out,
-        )
-        if invalid == 0 or weigh_validity:
-            return out
-        weigh_validity = True
+    scale = (scaling.low, gain if isfinite(gain) else 0.0)
+    along_y = resampling(grid.parent_height, grid.rows)
+    along_x = resampling(grid.parent_width, grid.columns)
+    out, invalid = _downsize(image, scale, along_y, along_x, False)
+    if invalid:
+        out, _ = _downsize(image, scale, along_y, along_x, True)
+    return out
 
 
 @compiled
 def _downsize(
     image: NDArray[Any],
-    low: float,
-    gain: float,
-    first_row: NDArray[np.int64],
-    row_weights: NDArray[np.int32],
-    first_column: NDArray[np.int64],
-    column_weights: NDArray[np.int32],
+    scale: tuple[float, float],
+    along_y: Resampling,
+    along_x: Resampling,
     weigh_validity: bool,
-    out: NDArray[np.uint8],
-) -> int:
-    """Fill `out`; return the number of invalid pixels met.
+) -> tuple[NDArray[np.uint8], int]:
+    """Return the grid image and the number of invalid pixels met.
 
     A parent row adds to the few grid rows that it belongs to (`open_row` .. `next_row`); a grid
     row that has all its parent rows is summed along x and written.
     """
+    first, weights = along_y
     height, width = image.shape
-    rows = out.shape[0]
-    taps = row_weights.shape[1]
+    rows, taps = weights.shape
     overlap = 1
     for row in range(rows):
-        while row + overlap < rows and first_row[row + overlap] < first_row[row] + taps:
+        while row + overlap < rows and first[row + overlap] < first[row] + taps:
             overlap += 1
     sums = np.zeros((overlap, width), np.int32)
     validities = np.zeros((overlap if weigh_validity else 0, width), np.int32)
     line = np.empty(width, np.int32)
     valid = np.ones(width, np.int32)
+    out = np.empty((rows, along_x[0].shape[0]), np.uint8)
     invalid = 0
     open_row = 0
     next_row = 0
     for y in range(height):
-        invalid += _scale_line(image[y], low, gain, weigh_validity, line, valid)
-        while next_row < rows and first_row[next_row] == y:
+        invalid += _scale_line(image[y], scale, weigh_validity, line, valid)
+        while next_row < rows and first[next_row] == y:
             sums[next_row % overlap] = 0
             if weigh_validity:
                 validities[next_row % overlap] = 0
             next_row += 1
         for row in range(open_row, next_row):
-            weight = row_weights[row, y - first_row[row]]
+            weight = weights[row, y - first[row]]
             _add_line(sums[row % overlap], line, weight)
             if weigh_validity:
                 _add_line(validities[row % overlap], valid, weight)
-        while open_row < next_row and first_row[open_row] + taps == y + 1:
+        while open_row < next_row and first[open_row] + taps == y + 1:
             slot = open_row % overlap
             if weigh_validity:
-                _finish_weighed(
-                    sums[slot], validities[slot], first_column, column_weights, out[open_row]
-                )
+                _finish_weighed(sums[slot], validities[slot], along_x, out[open_row])
             else:
-                _finish(sums[slot], first_column, column_weights, out[open_row])
+                _finish(sums[slot], along_x, out[open_row])
             open_row += 1
-    return invalid
+    return out, invalid
 
 
 @compiled
 def _scale_line(
     pixels: NDArray[Any],
-    low: float,
-    gain: float,
+    scale: tuple[float, float],
     mark: bool,
     line: NDArray[np.int32],
     valid: NDArray[np.int32],
 ) -> int:
     """Intensities to 0..255 in steps of 1/16; invalid pixels to 0, and marked if asked."""
+    low, gain = scale
     invalid = 0
-    top = 255.0 * STEPS
     for x in range(pixels.shape[0]):
-        scaled = (np.float64(pixels[x]) - low) * gain
         finite = np.isfinite(pixels[x])
         invalid += not finite
-        scaled = scaled if finite else 0.0
-        line[x] = np.int32(min(max(scaled, 0.0), top) + 0.5)
+        scaled = (np.float64(pixels[x]) - low) * gain if finite else np.float64(0.0)
+        line[x] = np.int32(min(max(scaled, 0.0), 255.0 * STEPS) + 0.5)
     if mark:
         for x in range(pixels.shape[0]):
             valid[x] = np.isfinite(pixels[x])
@@ -155,24 +135,19 @@ def _scale_line(
 
 @compiled
 def _add_line(sums: NDArray[np.int32], line: NDArray[np.int32], weight: np.int32) -> None:
-    """Sums stay below 2**15 * 4080 < 2**27: exact in 32 bit."""
+    """Add one parent row to one grid row; below 2**15 * 4080 < 2**27, so exact in 32 bit."""
     for x in range(line.shape[0]):
         sums[x] += line[x] * weight
 
 
 @compiled
-def _finish(
-    sums: NDArray[np.int32],
-    first_column: NDArray[np.int64],
-    column_weights: NDArray[np.int32],
-    out: NDArray[np.uint8],
-) -> None:
+def _finish(sums: NDArray[np.int32], along_x: Resampling, out: NDArray[np.uint8]) -> None:
     """Sum along x, below 2**42, and cut to 8 bit."""
+    firsts, weights = along_x
     for column in range(out.shape[0]):
-        first = first_column[column]
         total = np.int64(0)
-        for tap in range(column_weights.shape[1]):
-            total += np.int64(sums[first + tap]) * np.int64(column_weights[column, tap])
+        for tap in range(weights.shape[1]):
+            total += np.int64(sums[firsts[column] + tap]) * np.int64(weights[column, tap])
         out[column] = (total >> (2 * WEIGHT_BITS)) // STEPS
 
 
@@ -180,17 +155,16 @@ def _finish(
 def _finish_weighed(
     sums: NDArray[np.int32],
     validities: NDArray[np.int32],
-    first_column: NDArray[np.int64],
-    column_weights: NDArray[np.int32],
+    along_x: Resampling,
     out: NDArray[np.uint8],
 ) -> None:
     """As `_finish`, over the valid pixels only."""
+    firsts, weights = along_x
     for column in range(out.shape[0]):
-        first = first_column[column]
         total = np.int64(0)
         share = np.int64(0)
-        for tap in range(column_weights.shape[1]):
-            weight = np.int64(column_weights[column, tap])
-            total += np.int64(sums[first + tap]) * weight
-            share += np.int64(validities[first + tap]) * weight
+        for tap in range(weights.shape[1]):
+            weight = np.int64(weights[column, tap])
+            total += np.int64(sums[firsts[column] + tap]) * weight
+            share += np.int64(validities[firsts[column] + tap]) * weight
         out[column] = total // (share * STEPS) if share > 0 else 0

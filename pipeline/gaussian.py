@@ -16,6 +16,9 @@ from numpy.typing import NDArray
 WEIGHT_BITS = 15
 """Weights of one axis add up to 2**WEIGHT_BITS exactly: flat areas keep their value."""
 
+Resampling = tuple[NDArray[np.int64], NDArray[np.int32]]
+"""What `resampling` returns: first pixels and weights."""
+
 
 def integer_weights(weights: list[float]) -> NDArray[np.int32]:
     """Round non-negative weights to integers that add up to 2**15.
@@ -37,7 +40,7 @@ def integer_weights(weights: list[float]) -> NDArray[np.int32]:
 
 
 @lru_cache(maxsize=64)
-def resampling(pixels: int, cells: int) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+def resampling(pixels: int, cells: int) -> Resampling:
     """Weights that shrink a line of `pixels` to `cells`: Gaussian, then linear interpolation.
 
     The Gaussian has sigma (pixels / cells - 1) / 2, cut at 4 sigma, with the line mirrored about
@@ -61,7 +64,7 @@ def resampling(pixels: int, cells: int) -> tuple[NDArray[np.int64], NDArray[np.i
     gaussian = [exp(-0.5 * (i / sigma) ** 2) if i else 1.0 for i in range(-radius, radius + 1)]
     lines = [_line(cell, pixels, cells, gaussian) for cell in range(cells)]
     taps = max(max(line) - min(line) + 1 for line in lines)
-    first = np.array([min(min(line), pixels - taps) for line in lines], dtype=np.int64)
+    first = np.array([min(*line, pixels - taps) for line in lines], dtype=np.int64)
     weights = np.zeros((cells, taps), dtype=np.int32)
     for cell, line in enumerate(lines):
         spread = [line.get(int(first[cell]) + tap, 0.0) for tap in range(taps)]
