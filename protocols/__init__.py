@@ -1,0 +1,32 @@
+"""What crosses a process: message types, their bounds, and the codec of the wire format."""
+
+from .arrays import Buffer
+from .bounds import REASON_CHARS, TRACEBACK_CHARS, fit
+from .codec import decode, encode
+from .errors import DecodeError, EncodeError, ProtocolError, UnexpectedMessage, UnknownVersion
+from .header import FIRST_PART, VERSION, FrameIdentity, peek, with_attempt
+from .limits import DEFAULT_LIMITS, Limits
+from .parts import join_parts, split_parts
+
+__all__ = [
+    "DEFAULT_LIMITS",
+    "FIRST_PART",
+    "REASON_CHARS",
+    "TRACEBACK_CHARS",
+    "VERSION",
+    "Buffer",
+    "DecodeError",
+    "EncodeError",
+    "FrameIdentity",
+    "Limits",
+    "ProtocolError",
+    "UnexpectedMessage",
+    "UnknownVersion",
+    "decode",
+    "encode",
+    "fit",
+    "join_parts",
+    "peek",
+    "split_parts",
+    "with_attempt",
+]

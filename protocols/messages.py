@@ -6,15 +6,39 @@ here; the codec sends them beside the header as raw buffers (docs/wire-format.md
 
 Axis order of arrays is (row, column). Coordinates are x right, y down, from the upper-left
 corner. Pixels are parent pixels unless a name says grid.
+
+The bounds of single fields stand in their types (protocols/bounds.py) and hold at both ends:
+what `encode` lets out, `decode` takes. What ties fields together is in protocols/checks.py.
 """
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from msgspec import Struct, field
 from numpy.typing import NDArray
+
+from .bounds import (
+    FEW,
+    MANY,
+    Attempt,
+    Clusters,
+    Count,
+    Elements,
+    Extent,
+    Formula,
+    GridExtent,
+    Milliseconds,
+    Name,
+    Nanometres,
+    Note,
+    ParentId,
+    Reason,
+    Seconds,
+    Source,
+    Traceback,
+)
 
 CompositionSource = Literal["option", "table", "file name", "file metadata", "sender"]
 
@@ -22,23 +46,23 @@ CompositionSource = Literal["option", "table", "file name", "file metadata", "se
 class Metadata(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What is known of a parent image beside its pixels; None is not known."""
 
-    parent_id: str
+    parent_id: ParentId
     """Unique within a run."""
-    source: str
+    source: Source
     """Where the image came from, for people: a path, a detector's name."""
-    composition: str | None = None
+    composition: Formula | None = None
     composition_from: CompositionSource | None = None
-    n_elements: int | None = None
-    pixel_size_nm: float | None = None
-    extra: dict[str, str] = field(default_factory=dict)
+    n_elements: Elements | None = None
+    pixel_size_nm: Nanometres | None = None
+    extra: Annotated[dict[Name, Note], FEW] = field(default_factory=dict)
     """What the sender wants to find again beside the boxes."""
 
 
 class StageRecord(Struct, frozen=True, kw_only=True):
     """What one stage did with a frame: the provenance of the boxes."""
 
-    stage: str
-    milliseconds: float
+    stage: Name
+    milliseconds: Milliseconds
     """Compute time in the stage, without queueing and transport."""
     parameters: dict[str, Any]
     findings: dict[str, Any]
@@ -48,33 +72,33 @@ class StageRecord(Struct, frozen=True, kw_only=True):
 class Envelope(Struct, frozen=True, kw_only=True):
     """The frame's identity and history. (run, seq) names a frame everywhere."""
 
-    run: str
-    seq: int
+    run: Name
+    seq: Count
     """Counts from 0 within the run, in the order of acceptance."""
     metadata: Metadata
-    attempt: int = 1
+    attempt: Attempt = 1
     """Raised each time the frame is sent into the chain, or given to a worker, again."""
-    accepted_unix: float = 0.0
+    accepted_unix: Seconds = 0.0
     """When the source accepted the frame, seconds since 1970-01-01 UTC."""
-    stages: tuple[StageRecord, ...] = ()
+    stages: Annotated[tuple[StageRecord, ...], FEW] = ()
 
 
 class Grid(Struct, frozen=True, kw_only=True):
     """The grid of at most 128 x 128 cells that the method works on, and its parent."""
 
-    rows: int
-    columns: int
-    parent_height: int
-    parent_width: int
+    rows: GridExtent
+    columns: GridExtent
+    parent_height: Extent
+    parent_width: Extent
 
 
 class BoundingBox(Struct, frozen=True, kw_only=True):
     """Half-open rectangle [x0, x1) x [y0, y1)."""
 
-    x0: int
-    y0: int
-    x1: int
-    y1: int
+    x0: Count
+    y0: Count
+    x1: Extent
+    y1: Extent
 
 
 class SurveyImage(Struct, frozen=True, kw_only=True):
@@ -112,8 +136,8 @@ class Regions(Struct, frozen=True, kw_only=True):
     grid: Grid
     bounding_box: BoundingBox
     """In grid cells."""
-    n_peaks: int
-    k: int
+    n_peaks: Count
+    k: Clusters
     labels: NDArray[np.uint8]
     """(y1 - y0, x1 - x0); 0 is background, regions by rising intensity."""
 
@@ -125,8 +149,8 @@ class Located(Struct, frozen=True, kw_only=True):
     grid: Grid
     bounding_box: BoundingBox
     """In parent pixels."""
-    n_peaks: int
-    k: int
+    n_peaks: Count
+    k: Clusters
     boxes: NDArray[np.int32]
     """(N, 3): x, y, size in parent pixels; [x, x + size) x [y, y + size) lies in the parent."""
     regions: NDArray[np.uint8]
@@ -137,22 +161,22 @@ class Rejected(Struct, frozen=True, kw_only=True):
     """Any stage -> coordinate sink: there is nothing to scan, and why."""
 
     envelope: Envelope
-    stage: str
-    reason: str
+    stage: Name
+    reason: Reason
     """`code: what was measured and what was expected`."""
-    parent_height: int | None = None
-    parent_width: int | None = None
+    parent_height: Extent | None = None
+    parent_width: Extent | None = None
 
 
 class Failed(Struct, frozen=True, kw_only=True):
     """Any stage, queue or source -> coordinate sink: a dead letter."""
 
     envelope: Envelope
-    stage: str
-    reason: str
-    traceback: str = ""
-    parent_height: int | None = None
-    parent_width: int | None = None
+    stage: Name
+    reason: Reason
+    traceback: Traceback = ""
+    parent_height: Extent | None = None
+    parent_width: Extent | None = None
 
 
 Outcome = Located | Rejected | Failed
@@ -161,7 +185,7 @@ Outcome = Located | Rejected | Failed
 class Offer(Struct, frozen=True, kw_only=True):
     """Detector -> source: an image to be accepted. The sender numbers its offers."""
 
-    offer: int
+    offer: Count
     metadata: Metadata
     image: NDArray[Any]
     """(height, width), any real dtype."""
@@ -170,38 +194,38 @@ class Offer(Struct, frozen=True, kw_only=True):
 class Accepted(Struct, frozen=True, kw_only=True):
     """Source -> detector: the frame is in the ledger; the sender may forget it."""
 
-    offer: int
-    run: str
-    seq: int
+    offer: Count
+    run: Name
+    seq: Count
 
 
 class Refused(Struct, frozen=True, kw_only=True):
     """Source -> detector: the frame was not taken, and why. The sender still owns it."""
 
-    offer: int
-    reason: str
+    offer: Count
+    reason: Reason
 
 
 class Closed(Struct, frozen=True, kw_only=True):
     """Coordinate sink -> source: the outcomes of these frames are committed."""
 
     run: str
-    seqs: tuple[int, ...]
-    outcomes: tuple[Literal["located", "rejected", "failed"], ...]
+    seqs: Annotated[tuple[Count, ...], MANY]
+    outcomes: Annotated[tuple[Literal["located", "rejected", "failed"], ...], MANY]
 
 
 class Started(Struct, frozen=True, kw_only=True):
     """Stage queue or sink -> source: what an earlier epoch of mine held is gone; send it again."""
 
-    service: str
-    epoch: str
+    service: Name
+    epoch: Name
 
 
 class Credit(Struct, frozen=True, kw_only=True):
     """Worker -> stage queue: I take `frames` more. The frames named are done."""
 
-    frames: int
-    done: tuple[tuple[str, int], ...] = ()
+    frames: Count
+    done: Annotated[tuple[tuple[Name, Count], ...], MANY] = ()
     """(run, seq) of each frame whose result this worker has handed on."""
     leaving: bool = False
     """The worker is stopping: take back what it has not begun."""
@@ -214,10 +238,10 @@ class Probe(Struct, frozen=True, kw_only=True):
 class Beat(Struct, frozen=True, kw_only=True):
     """Any service -> supervisor, every half second."""
 
-    service: str
-    pid: int
-    epoch: str
-    unix: float
+    service: Name
+    pid: Count
+    epoch: Name
+    unix: Seconds
     figures: dict[str, Any]
 
 
@@ -225,13 +249,13 @@ class Command(Struct, frozen=True, kw_only=True):
     """Command line -> supervisor."""
 
     verb: Literal["status", "scale", "down"]
-    stage: str | None = None
-    workers: int | None = None
+    stage: Name | None = None
+    workers: Count | None = None
 
 
 class Answer(Struct, frozen=True, kw_only=True):
     """Supervisor -> command line."""
 
     ok: bool
-    text: str = ""
+    text: Traceback = ""
     figures: dict[str, Any] = field(default_factory=dict)

@@ -1,0 +1,112 @@
+"""What ties the fields of one message together; single fields are bounded by their types.
+
+Each function says what is wrong, or None. They run when a message is made ready to send, and
+again when one comes in: a stage may rely on them without looking.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+from msgspec import Struct
+
+from . import messages as m
+
+
+def flaw(message: Struct) -> str | None:
+    """Say which fields of a message contradict each other, or None.
+
+    Parameters
+    ----------
+    message : Struct
+        Any type of protocols/messages.py, its fields already of the right types.
+
+    Returns
+    -------
+    str or None
+        `field: what was expected and what came`.
+    """
+    check = _CHECKS.get(type(message))
+    return None if check is None else check(message)
+
+
+def _image(message: m.SurveyImage | m.Offer) -> str | None:
+    return None if message.image.size else f"image: has no pixels, shape {message.image.shape}"
+
+
+def _grid_image(message: m.GridImage) -> str | None:
+    expected = (message.grid.rows, message.grid.columns)
+    if message.image.shape != expected:
+        return f"image: shape {message.image.shape}, the grid says {expected}"
+    return None
+
+
+def _crop(message: m.FilteredCrop) -> str | None:
+    return _inside_grid(message.bounding_box, message.grid) or _covers(
+        message.bounding_box, "filtered", message.filtered.shape
+    )
+
+
+def _regions(message: m.Regions) -> str | None:
+    return _inside_grid(message.bounding_box, message.grid) or _covers(
+        message.bounding_box, "labels", message.labels.shape
+    )
+
+
+def _located(message: m.Located) -> str | None:
+    grid = message.grid
+    outside = _inside(message.bounding_box, grid.parent_height, grid.parent_width)
+    if outside:
+        return outside
+    if len(message.regions) != len(message.boxes):
+        return f"regions: {len(message.regions)} came for {len(message.boxes)} boxes"
+    if not len(message.boxes):
+        return None
+    if message.regions.min() < 1:
+        return "regions: 0 is background, boxes belong to regions from 1"
+    x, y, size = message.boxes.astype(np.int64).T  # int32 would wrap at x + size
+    wrong = (x < 0) | (y < 0) | (size < 1)
+    wrong |= (x + size > grid.parent_width) | (y + size > grid.parent_height)
+    if wrong.any():
+        first = int(wrong.argmax())
+        return (
+            f"boxes[{first}]: x, y, size = {message.boxes[first].tolist()} is not a square inside "
+            f"the parent of {grid.parent_width} x {grid.parent_height} (width x height)"
+        )
+    return None
+
+
+def _closed(message: m.Closed) -> str | None:
+    if len(message.seqs) != len(message.outcomes):
+        return f"outcomes: {len(message.outcomes)} came for {len(message.seqs)} seqs"
+    return None
+
+
+def _inside_grid(box: m.BoundingBox, grid: m.Grid) -> str | None:
+    return _inside(box, grid.rows, grid.columns)
+
+
+def _inside(box: m.BoundingBox, height: int, width: int) -> str | None:
+    if box.x0 < box.x1 <= width and box.y0 < box.y1 <= height:
+        return None
+    return (
+        f"bounding_box: [{box.x0}, {box.x1}) x [{box.y0}, {box.y1}) is empty or not inside "
+        f"{width} x {height} (width x height)"
+    )
+
+
+def _covers(box: m.BoundingBox, name: str, shape: tuple[int, ...]) -> str | None:
+    expected = (box.y1 - box.y0, box.x1 - box.x0)
+    return None if shape == expected else f"{name}: shape {shape}, the bounding box has {expected}"
+
+
+_CHECKS: Mapping[type, Callable[..., str | None]] = {
+    m.SurveyImage: _image,
+    m.Offer: _image,
+    m.GridImage: _grid_image,
+    m.FilteredCrop: _crop,
+    m.Regions: _regions,
+    m.Located: _located,
+    m.Closed: _closed,
+}

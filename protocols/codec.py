@@ -1,0 +1,177 @@
+"""Messages to multipart buffers and back: wire format, version 1 (docs/wire-format.md).
+
+    [b"HF" version][msgpack header][array buffer]...
+
+Arrays are never copied on the way: what `encode` returns is the array's own memory, what
+`decode` returns looks at the received buffer, read-only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypeVar, overload
+
+import msgspec
+import numpy as np
+from msgspec import Struct
+from numpy.typing import NDArray
+
+from .arrays import Buffer, Entry, from_wire, read_entry, to_wire
+from .catalogue import BY_NAME, BY_TYPE, Kind
+from .checks import flaw
+from .errors import DecodeError, EncodeError, UnexpectedMessage, shown
+from .header import FIRST_PART, read_header, write_header
+from .limits import DEFAULT_LIMITS, Limits
+
+MessageT = TypeVar("MessageT", bound=Struct)
+
+
+def encode(message: Struct, *, limits: Limits = DEFAULT_LIMITS) -> list[Buffer]:
+    """Turn a message into the parts of a multipart message.
+
+    Parameters
+    ----------
+    message : Struct
+        Any type of protocols/messages.py.
+    limits : Limits
+        What the readers take.
+
+    Returns
+    -------
+    list of bytes or memoryview
+        Array parts are the arrays' own memory wherever that is C-contiguous and little-endian:
+        do not write into an array that is on its way.
+
+    Raises
+    ------
+    EncodeError
+        If `decode` would refuse it. Nothing is sent that the other end would drop.
+    """
+    kind = BY_TYPE.get(type(message))
+    if kind is None:
+        raise EncodeError(f"{type(message).__name__} is not a message of the wire format")
+    entries: list[dict[str, Any]] = []
+    buffers: list[Buffer] = []
+    for name, rule in kind.arrays.items():
+        entry, buffer = to_wire(name, getattr(message, name), rule)
+        if buffer.nbytes > limits.array_bytes:
+            raise EncodeError(f"{name}: {buffer.nbytes} bytes, the limit is {limits.array_bytes}")
+        entries.append(entry)
+        buffers.append(buffer)
+    try:
+        body = {
+            name: msgspec.to_builtins(getattr(message, name), enc_hook=_plain_number)
+            for name in kind.plain
+        }
+        arrays = {name: getattr(message, name) for name in kind.arrays}
+        checked = msgspec.convert({**body, **arrays}, kind.type)
+        header = write_header(kind.name, body, entries)
+    except (ValueError, TypeError, OverflowError, RecursionError) as error:
+        raise EncodeError(f"{kind.name}: {str(error)[:500]}") from error
+    wrong = flaw(checked)
+    if wrong:
+        raise EncodeError(f"{kind.name}: {wrong}")
+    if len(header) > limits.header_bytes:
+        raise EncodeError(
+            f"{kind.name}: header of {len(header)} bytes, the limit is {limits.header_bytes}"
+        )
+    return [FIRST_PART, header, *buffers]
+
+
+@overload
+def decode(
+    parts: Sequence[Buffer], *, expect: tuple[type[MessageT], ...], limits: Limits = ...
+) -> MessageT: ...
+
+
+@overload
+def decode(parts: Sequence[Buffer], *, expect: None = None, limits: Limits = ...) -> Struct: ...
+
+
+def decode(
+    parts: Sequence[Buffer],
+    *,
+    expect: tuple[type[Struct], ...] | None = None,
+    limits: Limits = DEFAULT_LIMITS,
+) -> Struct:
+    """Turn the parts of a multipart message into a message.
+
+    Parameters
+    ----------
+    parts : sequence of bytes or memoryview
+        What came, from anyone.
+    expect : tuple of types, optional
+        The messages that belong on this link; default any.
+    limits : Limits
+        Bounds, checked before anything is allocated.
+
+    Returns
+    -------
+    Struct
+        A frozen message whose fields are within their bounds and agree with each other. Its
+        arrays are read-only views of `parts`.
+
+    Raises
+    ------
+    UnknownVersion
+        If the message is of another major version.
+    UnexpectedMessage
+        If it does not belong on this link.
+    DecodeError
+        For everything else, naming part and field, what was expected and what came.
+    """
+    header = read_header(parts, limits)
+    kind = _kind(header["type"], expect)
+    fields: dict[str, Any] = header["body"]
+    fields.update(_arrays(kind, header["arrays"], parts, limits))
+    try:
+        message = msgspec.convert(fields, kind.type)
+    except (ValueError, RecursionError) as error:
+        raise DecodeError(f"{kind.name}: {str(error)[:500]}", part=1, field="body") from None
+    wrong = flaw(message)
+    if wrong:
+        raise DecodeError(f"{kind.name}: {wrong}")
+    return message
+
+
+def _kind(name: str, expect: tuple[type[Struct], ...] | None) -> Kind:
+    kind = BY_NAME.get(name)
+    if expect is not None and (kind is None or kind.type not in expect):
+        wanted = " or ".join(each.__name__ for each in expect)
+        raise UnexpectedMessage(f"expected {wanted}, came {shown(name)}", part=1, field="type")
+    if kind is None:
+        raise UnexpectedMessage(f"no message is called {shown(name)}", part=1, field="type")
+    return kind
+
+
+def _arrays(
+    kind: Kind, manifest: list[object], parts: Sequence[Buffer], limits: Limits
+) -> dict[str, NDArray[Any]]:
+    """Open the buffers that the manifest describes; arrays of a later minor version are left."""
+    if len(manifest) != len(parts) - 2:
+        raise DecodeError(
+            f"the header describes {len(manifest)} arrays, {len(parts) - 2} buffers came",
+            part=1,
+            field="arrays",
+        )
+    found: dict[str, tuple[int, Entry]] = {}
+    for index, raw in enumerate(manifest):
+        entry = read_entry(raw, index)
+        if entry.name in found:
+            raise DecodeError(f"{shown(entry.name)} came twice", part=1, field=f"arrays[{index}]")
+        found[entry.name] = (index + 2, entry)
+    missing = [name for name in kind.arrays if name not in found]
+    if missing:
+        raise DecodeError(f"{kind.name} needs the array {missing[0]!r}", part=1, field="arrays")
+    arrays: dict[str, NDArray[Any]] = {}
+    for name, rule in kind.arrays.items():
+        part, entry = found[name]
+        arrays[name] = from_wire(entry, parts[part], rule, part=part, limits=limits)
+    return arrays
+
+
+def _plain_number(value: object) -> object:
+    """Let NumPy's numbers into findings and parameters as plain ones."""
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(f"{type(value).__name__} cannot be sent")
