@@ -2,7 +2,7 @@
 
 from .arrays import Buffer
 from .bounds import REASON_CHARS, TRACEBACK_CHARS, fit
-from .codec import decode, encode
+from .codec import decode, encode, envelope_of
 from .errors import DecodeError, EncodeError, ProtocolError, UnexpectedMessage, UnknownVersion
 from .header import FIRST_PART, VERSION, FrameIdentity, peek, with_attempt
 from .limits import DEFAULT_LIMITS, Limits
@@ -24,6 +24,7 @@ __all__ = [
     "UnknownVersion",
     "decode",
     "encode",
+    "envelope_of",
     "fit",
     "join_parts",
     "peek",

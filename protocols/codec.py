@@ -22,16 +22,19 @@ from .checks import flaw
 from .errors import DecodeError, EncodeError, UnexpectedMessage, shown
 from .header import FIRST_PART, read_header, write_header
 from .limits import DEFAULT_LIMITS, Limits
+from .messages import Envelope, Message
 
-MessageT = TypeVar("MessageT", bound=Struct)
+A = TypeVar("A", bound=Message)
+B = TypeVar("B", bound=Message)
+C = TypeVar("C", bound=Message)
 
 
-def encode(message: Struct, *, limits: Limits = DEFAULT_LIMITS) -> list[Buffer]:
+def encode(message: Message, *, limits: Limits = DEFAULT_LIMITS) -> list[Buffer]:
     """Turn a message into the parts of a multipart message.
 
     Parameters
     ----------
-    message : Struct
+    message : Message
         Any type of protocols/messages.py.
     limits : Limits
         What the readers take.
@@ -79,13 +82,28 @@ def encode(message: Struct, *, limits: Limits = DEFAULT_LIMITS) -> list[Buffer]:
 
 
 @overload
-def decode(
-    parts: Sequence[Buffer], *, expect: tuple[type[MessageT], ...], limits: Limits = ...
-) -> MessageT: ...
+def decode(parts: Sequence[Buffer], *, expect: tuple[type[A]], limits: Limits = ...) -> A: ...
 
 
 @overload
-def decode(parts: Sequence[Buffer], *, expect: None = None, limits: Limits = ...) -> Struct: ...
+def decode(
+    parts: Sequence[Buffer], *, expect: tuple[type[A], type[B]], limits: Limits = ...
+) -> A | B: ...
+
+
+@overload
+def decode(
+    parts: Sequence[Buffer], *, expect: tuple[type[A], type[B], type[C]], limits: Limits = ...
+) -> A | B | C: ...
+
+
+@overload
+def decode(
+    parts: Sequence[Buffer],
+    *,
+    expect: tuple[type[Message], ...] | None = None,
+    limits: Limits = ...,
+) -> Message: ...
 
 
 def decode(
@@ -132,6 +150,23 @@ def decode(
     if wrong:
         raise DecodeError(f"{kind.name}: {wrong}")
     return message
+
+
+def envelope_of(parts: Sequence[Buffer], *, limits: Limits = DEFAULT_LIMITS) -> Envelope:
+    """Read a frame's identity and history alone.
+
+    A dead letter needs no more, and can be written even if the rest cannot be decoded.
+
+    Raises
+    ------
+    DecodeError
+        If the header cannot be read or holds no valid envelope.
+    """
+    body = read_header(parts, limits)["body"]
+    try:
+        return msgspec.convert(body.get("envelope"), Envelope)
+    except (ValueError, RecursionError) as error:
+        raise DecodeError(str(error)[:500], part=1, field="body.envelope") from None
 
 
 def _kind(name: str, expect: tuple[type[Struct], ...] | None) -> Kind:

@@ -181,10 +181,16 @@ class Failed(Struct, frozen=True, kw_only=True):
 
 Outcome = Located | Rejected | Failed
 
+Frame = SurveyImage | GridImage | FilteredCrop | Regions | Located | Rejected | Failed
+"""Whatever carries an `Envelope`."""
+
 
 class Offer(Struct, frozen=True, kw_only=True):
     """Detector -> source: an image to be accepted. The sender numbers its offers."""
 
+    session: Name
+    """Drawn at random by each start of the sender: (session, offer) names an offer for good, so
+    that one that is sent again, its answer lost, is not accepted twice."""
     offer: Count
     metadata: Metadata
     image: NDArray[Any]
@@ -259,3 +265,8 @@ class Answer(Struct, frozen=True, kw_only=True):
     ok: bool
     text: Traceback = ""
     figures: dict[str, Any] = field(default_factory=dict)
+
+
+Message = (
+    Frame | Offer | Accepted | Refused | Closed | Started | Credit | Probe | Beat | Command | Answer
+)
