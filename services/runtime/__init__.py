@@ -1,0 +1,1 @@
+"""What the processes share: loop, queue state, sockets, topology, ledger, supervision."""

@@ -1,0 +1,75 @@
+"""One process of the chain: `python -m services ROLE [STAGE] --topology FILE`.
+
+What the supervisor starts; people use `haadflow`. Imports only what the role needs, so that a
+process is at work soon.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from pathlib import Path
+
+import structlog
+
+from .runtime import exit_codes
+from .runtime.endpoints import BindError, close_context
+from .runtime.places import Places
+from .runtime.process import start_log
+from .runtime.stage import ParameterError
+from .runtime.topology import Topology, TopologyError
+
+ROLES = ("queue", "worker", "source", "sink", "supervisor")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one role until it is stopped; return its exit status."""
+    parser = argparse.ArgumentParser(prog="python -m services")
+    parser.add_argument("role", choices=ROLES)
+    parser.add_argument("stage", nargs="?")
+    parser.add_argument("--topology", type=Path, required=True)
+    parser.add_argument("--until-drained", action="store_true")
+    asked = parser.parse_args(arguments)
+    start_log(".".join(filter(None, (asked.stage, asked.role))))
+    log = structlog.get_logger()
+    try:
+        topology = Topology.load(asked.topology)
+        _run(asked, topology, Places(Path(topology.chain.out)))
+    except (TopologyError, ParameterError, BindError) as error:
+        log.error("service.cannot_start", error=str(error))
+        return exit_codes.USAGE
+    except Exception:
+        log.exception("service.died")
+        return exit_codes.BROKEN
+    close_context()
+    return exit_codes.OK
+
+
+def _run(asked: argparse.Namespace, topology: Topology, places: Places) -> None:
+    if asked.role == "queue":
+        from . import stage_queue  # noqa: PLC0415 - a queue needs no array library
+
+        stage_queue.run(topology, asked.stage)
+    elif asked.role == "worker":
+        from .runtime import worker_process  # noqa: PLC0415
+
+        stage = topology.stage_named(asked.stage)
+        build = importlib.import_module(f"services.{stage.name}").build
+        worker_process.run(topology, stage, build(stage.parameters))
+    elif asked.role == "source":
+        from . import source  # noqa: PLC0415
+
+        source.run(topology, places, until_drained=asked.until_drained)
+    elif asked.role == "sink":
+        from . import coordinate_sink  # noqa: PLC0415
+
+        coordinate_sink.run(topology, places)
+    else:
+        from . import chain  # noqa: PLC0415
+
+        chain.run(topology, places)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,88 @@
+"""The chain as services on this host: a supervisor that answers `status`, `scale` and `down`."""
+
+from __future__ import annotations
+
+import time
+
+import structlog
+from msgspec import to_builtins
+
+from protocols import DecodeError, decode, encode
+from protocols.messages import Answer, Command
+
+from .runtime.endpoints import Dispatcher, Requester
+from .runtime.places import Places
+from .runtime.process import Stop
+from .runtime.supervisor import Supervisor
+from .runtime.topology import Topology, TopologyError
+
+ANSWER_MS = 2_000
+
+
+class NoChain(Exception):
+    """No supervisor answers at the topology's control address."""
+
+
+def run(topology: Topology, places: Places) -> None:
+    """Run the chain until `down` or a signal."""
+    stop = Stop()
+    control = Dispatcher(topology.chain.control)
+    supervisor = Supervisor(topology, places, until_drained=False)
+    supervisor.start()
+    down = False
+    try:
+        while not stop and not down:
+            if control in supervisor.step(200, also=(control,)):
+                down = _answer(control, supervisor)
+    finally:
+        supervisor.stop()
+        control.close()
+
+
+def ask(topology: Topology, command: Command) -> Answer:
+    """Send a command to a running chain and return its answer; `NoChain` when there is none."""
+    requester = Requester(topology.chain.control)
+    try:
+        requester.send(encode(command))
+        parts = requester.receive(ANSWER_MS)
+    finally:
+        requester.close(0)
+    if parts is None:
+        raise NoChain(f"no chain answers at {topology.chain.control}; start one with `haadflow up`")
+    return decode(parts, expect=(Answer,))
+
+
+def _answer(control: Dispatcher, supervisor: Supervisor) -> bool:
+    """Answer what was asked; say whether the chain is to go down."""
+    down = False
+    while (heard := control.receive()) is not None:
+        peer, parts = heard
+        try:
+            command = decode(parts, expect=(Command,))
+        except DecodeError as error:
+            structlog.get_logger().warning("command.undecodable", error=str(error))
+            control.send(peer, encode(Answer(ok=False, text=str(error))))
+            continue
+        answer = _carry_out(command, supervisor)
+        down = down or (command.verb == "down" and answer.ok)
+        control.send(peer, encode(answer))
+    return down
+
+
+def _carry_out(command: Command, supervisor: Supervisor) -> Answer:
+    if command.verb == "scale":
+        if command.stage is None or command.workers is None:
+            return Answer(ok=False, text="scale: expected a stage and a number of workers")
+        try:
+            supervisor.scale(command.stage, command.workers)
+        except TopologyError as error:
+            return Answer(ok=False, text=str(error))
+    status = supervisor.status.current(time.monotonic())
+    figures = to_builtins(status) | {
+        "wanted": dict(supervisor.wanted),
+        "processes": supervisor.processes(),
+        "restarts": supervisor.restarts,
+        "out": str(supervisor.places.out.absolute()),
+        "pid": supervisor.pid,
+    }
+    return Answer(ok=True, figures=figures)

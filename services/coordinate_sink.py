@@ -1,0 +1,105 @@
+"""The coordinate sink: commits every outcome, then acknowledges it to the source.
+
+The frame's (run, seq) is the store's primary key, so an outcome that comes twice changes nothing,
+and is acknowledged again.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any
+
+import structlog
+
+from protocols import DecodeError, decode, encode
+from protocols.messages import Closed, Failed, Located, Outcome, Rejected, Started
+
+from .results import ResultStore, Writer, kind_of
+from .runtime.endpoints import Inlet, Outlet, Poller
+from .runtime.places import Places
+from .runtime.process import Pulse, Stop
+from .runtime.topology import Topology
+
+IDLE_MS = 100
+COMMIT_AT_ONCE = 256
+"""Outcomes in one transaction, at most; it takes what is there and waits for none."""
+
+
+class CoordinateSink:
+    """One chain's sink; `step` turns its loop once."""
+
+    def __init__(self, topology: Topology, places: Places) -> None:
+        self.store = ResultStore(places.results, writer=Writer.this())
+        self.undecodable = 0
+        self._log = structlog.get_logger()
+        self._results = Inlet(topology.sink.results)
+        self._source = Outlet(topology.source.closed)
+        self._poller = Poller([self._results])
+        self._unsaid: deque[Closed | Started] = deque()
+        self._pulse = Pulse("sink", topology.chain.beats, self._figures)
+        self._unsaid.append(Started(service="sink", epoch=self._pulse.epoch))
+
+    def step(self, timeout_ms: float = IDLE_MS) -> int:
+        """Commit and acknowledge what has come; return how many outcomes that were."""
+        self._poller.wait(timeout_ms)
+        outcomes = self._take_in()
+        if outcomes:
+            self.store.commit(outcomes)
+            self._acknowledge(outcomes)
+        while self._unsaid and self._source.send(encode(self._unsaid[0])):
+            self._unsaid.popleft()
+        self._pulse.beat()
+        return len(outcomes)
+
+    def close(self) -> None:
+        """Commit what is here, then leave."""
+        while self.step(0):
+            continue
+        self._pulse.close()
+        self._results.close()
+        self._source.close()
+        self.store.close()
+
+    def _take_in(self) -> list[Outcome]:
+        outcomes: list[Outcome] = []
+        while len(outcomes) < COMMIT_AT_ONCE:
+            parts = self._results.receive()
+            if parts is None:
+                break
+            try:
+                outcomes.append(decode(parts, expect=(Located, Rejected, Failed)))
+            except DecodeError as error:
+                self.undecodable += 1
+                self._log.error("outcome.undecodable", error=str(error))
+        return outcomes
+
+    def _acknowledge(self, outcomes: list[Outcome]) -> None:
+        by_run: dict[str, list[Outcome]] = {}
+        for outcome in outcomes:
+            by_run.setdefault(outcome.envelope.run, []).append(outcome)
+        for run, closed in by_run.items():
+            self._unsaid.append(
+                Closed(
+                    run=run,
+                    seqs=tuple(outcome.envelope.seq for outcome in closed),
+                    outcomes=tuple(kind_of(outcome) for outcome in closed),
+                )
+            )
+
+    def _figures(self) -> dict[str, Any]:
+        counts = self.store.counts()
+        return {
+            "located": counts.located,
+            "rejected": counts.rejected,
+            "failed": counts.failed,
+            "undecodable": self.undecodable,
+        }
+
+
+def run(topology: Topology, places: Places) -> None:
+    """Run until told to stop."""
+    stop = Stop()
+    sink = CoordinateSink(topology, places)
+    while not stop:
+        sink.step()
+    sink.close()

@@ -1,0 +1,146 @@
+"""`haadflow run` without its terminal: files through a chain of their own on this machine.
+
+The files are written into the ledger first, as references; then the chain is started, and ends
+itself when all of them are closed. Ledger and results stay in the output folder, so the same call
+goes on where an earlier one stopped.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from protocols.messages import Metadata
+
+from .detectors.files import find_images
+from .detectors.metadata import Resolver
+from .runtime.ledger import Ledger, NewFrame
+from .runtime.places import Places
+from .runtime.status import ChainStatus
+from .runtime.supervisor import Supervisor
+from .runtime.topology import STAGES, one_machine
+
+SHARES = {"quality_gate": 0.4, "preprocessing": 0.3, "clustering": 0.2, "boxing": 0.1}
+"""Of the cores, by what the stages cost an image of 1024 px (docs/performance.md)."""
+
+
+class OtherRun(Exception):
+    """The output folder holds a run with other settings: which, and what to do."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FilesRun:
+    """What `haadflow run` was asked to do."""
+
+    paths: Sequence[Path]
+    out: Path
+    recursive: bool = False
+    metadata: Path | None = None
+    composition: str | None = None
+    n_elements: int | None = None
+    algorithm: int = 2
+    workers: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Return what a run may not change halfway."""
+        return {
+            "algorithm": self.algorithm,
+            "composition": self.composition,
+            "n_elements": self.n_elements,
+        }
+
+
+def workers_for(cores: int) -> dict[str, int]:
+    """Return the workers of each stage for a machine with so many cores; at least one each."""
+    return {stage: max(1, round(cores * SHARES[stage])) for stage in STAGES}
+
+
+def accept_files(run: FilesRun, places: Places) -> int:
+    """Write the files into the ledger and return how many frames it holds.
+
+    Raises
+    ------
+    OtherRun
+        The folder holds a run with other settings.
+    ValueError
+        The composition or the metadata table is wrong.
+    """
+    resolver = Resolver(
+        table=run.metadata, composition=run.composition, n_elements=run.n_elements
+    )
+    found = find_images(run.paths, recursive=run.recursive)
+    places.hidden.mkdir(parents=True, exist_ok=True)
+    with Ledger(places.ledger) as ledger:
+        _check_settings(ledger, run, places)
+        ledger.accept(_new_frames(resolver, found))
+        ledger.forget_epochs()
+        return ledger.accepted()
+
+
+def run_chain(
+    run: FilesRun,
+    places: Places,
+    *,
+    watch: Callable[[ChainStatus], None],
+    stopped: Callable[[], bool],
+) -> bool:
+    """Run the chain until all frames are closed; False when `stopped` said so before.
+
+    `watch` is called several times a second with the chain's figures.
+    """
+    # Not in the output folder: a Unix socket's path is short, and a network share takes none.
+    sockets = Path(tempfile.mkdtemp(prefix="haadflow-"))
+    try:
+        topology = one_machine(
+            sockets,
+            out=places.out.absolute(),
+            workers=workers_for(os.cpu_count() or 1) | run.workers,
+            parameters={"boxing": {"algorithm": run.algorithm}},
+        )
+        supervisor = Supervisor(topology, places, until_drained=True)
+        try:
+            supervisor.start()
+            while not supervisor.finished and not stopped():
+                supervisor.step(100)
+                watch(supervisor.status.current(time.monotonic()))
+        finally:
+            supervisor.stop()
+        return supervisor.finished
+    finally:
+        shutil.rmtree(sockets, ignore_errors=True)
+
+
+def _new_frames(resolver: Resolver, found: Sequence[Any]) -> Iterator[NewFrame]:
+    for image in found:
+        metadata: Metadata = resolver.metadata_of(image)
+        yield NewFrame(_key(image.path), metadata, os.fspath(image.path.absolute()))
+
+
+def _key(path: Path) -> str:
+    """Name a file as it is now: one that changes later is another frame."""
+    absolute = os.fspath(path.absolute())
+    try:
+        status = path.stat()
+    except OSError:
+        return absolute
+    return f"{absolute} {status.st_size} {status.st_mtime_ns}"
+
+
+def _check_settings(ledger: Ledger, run: FilesRun, places: Places) -> None:
+    settings = json.dumps(run.settings, sort_keys=True)
+    known = ledger.about("settings")
+    if known is None:
+        ledger.note("settings", settings)
+    elif known != settings:
+        raise OtherRun(
+            f"{places.out} holds a run with {known}, this one has {settings}; "
+            "choose another --out, or remove that folder"
+        )

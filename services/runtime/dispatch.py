@@ -1,0 +1,175 @@
+"""Which frame is with which worker: the state of a stage queue, without sockets or clock.
+
+A frame waits, then is leased to a worker that has credit, then is done. A worker works on the
+oldest of its leases, so only that frame can have killed it: when a worker is lost, its oldest
+lease counts a death, the others merely wait again. Time is given by the caller, in seconds.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+FrameKey: TypeAlias = tuple[str, int]
+"""(run, seq)."""
+
+
+@dataclass(slots=True)
+class Entry:
+    """One frame held by the queue."""
+
+    key: FrameKey
+    parts: Sequence[Any]
+    arrived: float
+    deaths: int = 0
+    begun: float = 0.0
+    """When it became the oldest lease of its worker."""
+
+
+@dataclass(slots=True)
+class WorkerState:
+    """What the queue knows of one worker."""
+
+    credit: int = 0
+    leases: deque[Entry] = field(default_factory=deque)
+
+
+@dataclass(slots=True)
+class Figures:
+    """Counts since the queue started."""
+
+    arrived: int = 0
+    done: int = 0
+    repeats: int = 0
+    redelivered: int = 0
+    workers_lost: int = 0
+    overdue: int = 0
+
+
+class Dispatch:
+    """Waiting frames, leases and credit of one stage.
+
+    Parameters
+    ----------
+    max_deaths
+        Workers a frame may take down before it is a dead letter.
+    deadline_s
+        Seconds a worker may spend on one frame; beyond, it counts as dead.
+    """
+
+    def __init__(self, *, max_deaths: int = 3, deadline_s: float = 30.0) -> None:
+        self.max_deaths = max_deaths
+        self.deadline_s = deadline_s
+        self.figures = Figures()
+        self._waiting: deque[Entry] = deque()
+        self._workers: dict[bytes, WorkerState] = {}
+        self._held: set[FrameKey] = set()
+
+    @property
+    def waiting(self) -> int:
+        """Frames no worker has yet."""
+        return len(self._waiting)
+
+    @property
+    def leased(self) -> int:
+        """Frames that are with a worker."""
+        return len(self._held) - len(self._waiting)
+
+    @property
+    def workers(self) -> tuple[bytes, ...]:
+        """Workers that have asked for work and not left."""
+        return tuple(self._workers)
+
+    def oldest(self) -> float | None:
+        """When the frame that is here longest arrived."""
+        arrivals = [entry.arrived for entry in self._waiting]
+        for worker in self._workers.values():
+            arrivals += [entry.arrived for entry in worker.leases]
+        return min(arrivals, default=None)
+
+    def add(self, key: FrameKey, parts: Sequence[Any], now: float) -> bool:
+        """Take a frame in; False when it is here already (the source sent it again)."""
+        if key in self._held:
+            self.figures.repeats += 1
+            return False
+        self.figures.arrived += 1
+        self._held.add(key)
+        self._waiting.append(Entry(key, parts, now))
+        return True
+
+    def credit(
+        self, peer: bytes, frames: int, done: Sequence[FrameKey], now: float, *, leaving: bool
+    ) -> None:
+        """Note what a worker has done and how many more it takes."""
+        worker = self._workers.setdefault(peer, WorkerState())
+        worker.credit += frames
+        for key in done:
+            self._finish(worker, key, now)
+        if leaving:
+            self._take_back(peer)
+
+    def assign(self, now: float) -> tuple[bytes, Entry] | None:
+        """Lease the frame that waits longest to the worker with the fewest leases."""
+        if not self._waiting:
+            return None
+        able = [(len(w.leases), peer) for peer, w in self._workers.items() if w.credit > 0]
+        if not able:
+            return None
+        peer = min(able)[1]
+        worker = self._workers[peer]
+        entry = self._waiting.popleft()
+        worker.credit -= 1
+        if not worker.leases:
+            entry.begun = now
+        worker.leases.append(entry)
+        return peer, entry
+
+    def lost(self, peer: bytes) -> list[Entry]:
+        """Forget a dead worker; its frames wait again. Return those that became dead letters."""
+        worker = self._workers.get(peer)
+        if worker is None:
+            return []
+        self.figures.workers_lost += 1
+        dead: list[Entry] = []
+        if worker.leases:
+            suspect = worker.leases[0]
+            suspect.deaths += 1
+            if suspect.deaths >= self.max_deaths:
+                worker.leases.popleft()
+                self._held.discard(suspect.key)
+                dead.append(suspect)
+        self.figures.redelivered += len(worker.leases)
+        self._take_back(peer)
+        return dead
+
+    def undelivered(self, peer: bytes) -> list[Entry]:
+        """Forget a worker that was gone before its newest lease reached it."""
+        self._waiting.appendleft(self._workers[peer].leases.pop())
+        return self.lost(peer)
+
+    def overdue(self, now: float) -> list[bytes]:
+        """Return the workers that have spent more than the deadline on one frame."""
+        late = [
+            peer
+            for peer, worker in self._workers.items()
+            if worker.leases and now - worker.leases[0].begun > self.deadline_s
+        ]
+        self.figures.overdue += len(late)
+        return late
+
+    def _finish(self, worker: WorkerState, key: FrameKey, now: float) -> None:
+        for index, entry in enumerate(worker.leases):
+            if entry.key == key:
+                del worker.leases[index]
+                self._held.discard(key)
+                self.figures.done += 1
+                if index == 0 and worker.leases:
+                    worker.leases[0].begun = now
+                return
+        # The lease was taken from it meanwhile: a late answer changes nothing.
+
+    def _take_back(self, peer: bytes) -> None:
+        worker = self._workers.pop(peer)
+        self._waiting.extendleft(reversed(worker.leases))

@@ -1,0 +1,205 @@
+"""Every socket of the chain; the only file that touches ZeroMQ.
+
+Five kinds of end, each with one direction and one meaning:
+
+=========== ============================ ==============================================
+`Outlet`    PUSH, connects               results go on, outcomes to the sink, beats
+`Inlet`     PULL, binds                  what others push here
+`Dispatcher` ROUTER, binds               a stage queue to its workers, a source to detectors
+`Requester` DEALER, connects             a worker to its queue, a detector to the source
+`Poller`    waits for several of them
+=========== ============================ ==============================================
+
+A message is a list of buffers. Received buffers stay in ZeroMQ's own memory (zero-copy) and live
+as long as anything refers to them; arrays decoded over them are read-only.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Sequence
+from typing import Any, TypeAlias
+
+import zmq
+
+Parts: TypeAlias = Sequence[Any]
+"""Buffers of one multipart message: bytes, memoryviews, or frames as they were received."""
+
+LINGER_MS = 3_000
+"""-1 hangs at exit when the peer is gone, 0 loses what was just sent."""
+HEARTBEAT_MS = 1_000
+HEARTBEAT_TIMEOUT_MS = 3_000
+RECONNECT_MS = 100
+RECONNECT_MAX_MS = 5_000
+HANDS_FREE_COPY = 64 * 1024
+"""Below this many bytes a copy is cheaper than the bookkeeping of a zero-copy send."""
+
+
+class BindError(Exception):
+    """An address cannot be bound; says which, and why."""
+
+
+class Socket:
+    """What all ends share: options that make a broken link show, and a clean close."""
+
+    _kind: int
+
+    def __init__(self, *, high_water_mark: int = 0, identity: bytes | None = None) -> None:
+        self._socket: zmq.Socket[bytes] = zmq.Context.instance().socket(self._kind)
+        self._socket.setsockopt(zmq.LINGER, LINGER_MS)
+        self._socket.setsockopt(zmq.HEARTBEAT_IVL, HEARTBEAT_MS)
+        self._socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, HEARTBEAT_TIMEOUT_MS)
+        self._socket.setsockopt(zmq.RECONNECT_IVL, RECONNECT_MS)
+        self._socket.setsockopt(zmq.RECONNECT_IVL_MAX, RECONNECT_MAX_MS)
+        self._socket.set_hwm(high_water_mark)
+        if identity is not None:
+            self._socket.setsockopt(zmq.IDENTITY, identity)
+
+    def bind(self, address: str) -> str:
+        """Bind, and return the address others connect to (a wildcard port resolved)."""
+        try:
+            self._socket.bind(address)
+        except zmq.ZMQError as error:
+            raise BindError(f"cannot listen on {address}: {error.strerror}") from error
+        return self._socket.getsockopt_string(zmq.LAST_ENDPOINT)
+
+    def connect(self, address: str) -> None:
+        """Connect now or as soon as the peer is there; returns at once."""
+        self._socket.connect(address)
+
+    def close(self, linger_ms: int = LINGER_MS) -> None:
+        """Close; what is queued has `linger_ms` to leave."""
+        self._socket.close(linger=linger_ms)
+
+    def _receive(self) -> list[Any] | None:
+        try:
+            return [frame.buffer for frame in self._socket.recv_multipart(zmq.NOBLOCK, copy=False)]
+        except zmq.Again:
+            return None
+
+    def _send(self, parts: Parts) -> None:
+        last = len(parts) - 1
+        for index, part in enumerate(parts):
+            flags = zmq.NOBLOCK | (zmq.SNDMORE if index < last else 0)
+            size = part.nbytes if isinstance(part, memoryview) else len(part)
+            self._socket.send(part, flags, copy=size < HANDS_FREE_COPY)
+
+
+class Outlet(Socket):
+    """PUSH that connects; holds nothing for a peer that is not there (IMMEDIATE)."""
+
+    _kind = zmq.PUSH
+
+    def __init__(self, address: str, *, high_water_mark: int = 16) -> None:
+        super().__init__(high_water_mark=high_water_mark)
+        self._socket.setsockopt(zmq.IMMEDIATE, 1)
+        self.connect(address)
+
+    def send(self, parts: Parts, *, timeout_ms: int = 0) -> bool:
+        """Hand a message to ZeroMQ; False when the peer takes none within `timeout_ms`.
+
+        A message of which the first part was taken is taken whole: only the first can be refused.
+        """
+        if timeout_ms and not self._socket.poll(timeout_ms, zmq.POLLOUT):
+            return False
+        try:
+            self._send(parts)
+        except zmq.Again:
+            return False
+        return True
+
+
+class Inlet(Socket):
+    """PULL that binds."""
+
+    _kind = zmq.PULL
+
+    def __init__(self, address: str, *, high_water_mark: int = 64) -> None:
+        super().__init__(high_water_mark=high_water_mark)
+        self.address = self.bind(address)
+
+    def receive(self) -> list[Any] | None:
+        """Return the next message, or None when there is none now."""
+        return self._receive()
+
+
+class Dispatcher(Socket):
+    """ROUTER that binds: answers each peer by name, and learns at once when one is gone."""
+
+    _kind = zmq.ROUTER
+
+    def __init__(self, address: str) -> None:
+        super().__init__()
+        self._socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
+        # A worker that reconnects under its own name replaces its dead connection.
+        self._socket.setsockopt(zmq.ROUTER_HANDOVER, 1)
+        self.address = self.bind(address)
+
+    def receive(self) -> tuple[bytes, list[Any]] | None:
+        """Return (peer, message), or None when there is none now."""
+        parts = self._receive()
+        return None if parts is None else (bytes(parts[0]), parts[1:])
+
+    def send(self, peer: bytes, parts: Parts) -> bool:
+        """Send to one peer; False when it is gone."""
+        try:
+            self._socket.send(peer, zmq.NOBLOCK | zmq.SNDMORE)
+            self._send(parts)
+        except (zmq.Again, zmq.ZMQError) as error:
+            if error.errno in (zmq.EHOSTUNREACH, zmq.EAGAIN):
+                return False
+            raise
+        return True
+
+
+class Requester(Socket):
+    """DEALER that connects."""
+
+    _kind = zmq.DEALER
+
+    def __init__(self, address: str, *, identity: bytes | None = None) -> None:
+        super().__init__(identity=identity)
+        self.connect(address)
+
+    def send(self, parts: Parts) -> None:
+        """Queue a message for the peer; kept until it is there."""
+        self._send(parts)
+
+    def receive(self, timeout_ms: int = 0) -> list[Any] | None:
+        """Return the next message, or None when none comes within `timeout_ms`."""
+        if timeout_ms and not self._socket.poll(timeout_ms, zmq.POLLIN):
+            return None
+        return self._receive()
+
+
+class Poller:
+    """Waits until one of several ends can be read, or a socket of the outlet kind written."""
+
+    def __init__(self, ends: Iterable[Socket]) -> None:
+        self._ends = {end._socket: end for end in ends}
+        self._poller = zmq.Poller()
+        for socket in self._ends:
+            self._poller.register(socket, zmq.POLLIN)
+
+    def wait(self, timeout_ms: float) -> set[Socket]:
+        """Return the ends that have something to receive."""
+        return {self._ends[socket] for socket, _ in self._poller.poll(max(0, round(timeout_ms)))}
+
+
+def wait_for_listener(address: str, deadline_s: float) -> bool:
+    """Say whether somebody accepts connections at `address` within `deadline_s` seconds."""
+    socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.DEALER)
+    monitor = socket.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED)
+    try:
+        socket.setsockopt(zmq.LINGER, 0)
+        socket.connect(address)
+        return bool(monitor.poll(int(deadline_s * 1000)))
+    finally:
+        socket.disable_monitor()
+        socket.close(0)
+
+
+def close_context() -> None:
+    """End ZeroMQ in this process, when all is closed; waits for what lingers."""
+    with contextlib.suppress(zmq.ZMQError):
+        zmq.Context.instance().term()

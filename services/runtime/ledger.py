@@ -1,0 +1,204 @@
+"""The source's ledger: every frame that was accepted, and which of them are closed.
+
+SQLite in write-ahead mode. A frame is here before anyone is told that it was accepted; it is closed
+when the coordinate sink says that its outcome is committed. What is open after a crash is sent
+again. Transactions survive the death of the process; a power failure may take the last few with it
+(synchronous=NORMAL).
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple, Self
+
+import msgspec
+
+from protocols.messages import Metadata
+
+SCHEMA_VERSION = 1
+_SCHEMA = """
+CREATE TABLE about (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE frames (
+    seq INTEGER PRIMARY KEY,
+    key TEXT NOT NULL UNIQUE,       -- its name outside: a repeated offer changes nothing
+    metadata BLOB NOT NULL,         -- msgpack of protocols.messages.Metadata
+    reference TEXT,                 -- a file to read again; NULL: it is in the spool
+    accepted_unix REAL NOT NULL,
+    attempt INTEGER NOT NULL DEFAULT 1,
+    outcome TEXT                    -- NULL while open
+);
+CREATE INDEX open_frames ON frames (seq) WHERE outcome IS NULL;
+"""
+
+
+class LedgerError(Exception):
+    """The ledger cannot be used: which file, and why."""
+
+
+class LedgerFrame(NamedTuple):
+    """An accepted frame."""
+
+    seq: int
+    metadata: Metadata
+    reference: str | None
+    accepted_unix: float
+    attempt: int
+
+
+class NewFrame(NamedTuple):
+    """A frame to be accepted."""
+
+    key: str
+    metadata: Metadata
+    reference: str | None
+
+
+class Ledger:
+    """One ledger file; made when it is not there.
+
+    Raises
+    ------
+    LedgerError
+        The file is not a ledger, or of a newer version.
+    """
+
+    def __init__(
+        self, path: Path, *, read_only: bool = False, wall_clock: Callable[[], float] = time.time
+    ) -> None:
+        self._wall_clock = wall_clock
+        if read_only and not path.exists():
+            raise LedgerError(f"{path}: there is no ledger here")
+        try:
+            self._db = sqlite3.connect(
+                f"{path.absolute().as_uri()}?mode={'ro' if read_only else 'rwc'}",
+                uri=True,
+                isolation_level=None,
+                timeout=30,
+            )
+            if not read_only:
+                self._prepare()
+            version = self.about("version")
+            self.run = self.about("run") or ""
+        except sqlite3.Error as error:
+            raise LedgerError(f"{path}: not a usable ledger: {error}") from error
+        if version != str(SCHEMA_VERSION):
+            raise LedgerError(f"{path}: ledger version {version}; this program reads 1")
+
+    def _prepare(self) -> None:
+        self._db.execute("PRAGMA journal_mode=WAL")
+        self._db.execute("PRAGMA synchronous=NORMAL")
+        if self._db.execute("SELECT 1 FROM sqlite_master WHERE name='frames'").fetchone():
+            return
+        self._db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA}")
+        self._set("version", str(SCHEMA_VERSION))
+        self._set("run", uuid.uuid4().hex[:12])
+        self._db.execute("COMMIT")
+
+    def about(self, key: str) -> str | None:
+        """Return a note kept with the ledger."""
+        row = self._db.execute("SELECT value FROM about WHERE key=?", (key,)).fetchone()
+        return None if row is None else str(row[0])
+
+    def note(self, key: str, value: str) -> None:
+        """Keep a note with the ledger."""
+        self._set(key, value)
+
+    def forget_epochs(self) -> None:
+        """Start a chain anew: the first epoch of each service is not a restart."""
+        self._db.execute("DELETE FROM about WHERE key LIKE 'epoch of %'")
+
+    def _set(self, key: str, value: str) -> None:
+        self._db.execute("INSERT OR REPLACE INTO about VALUES (?, ?)", (key, value))
+
+    def accept(
+        self,
+        frames: Iterable[NewFrame],
+        *,
+        keep_image: Callable[[int], None] | None = None,
+    ) -> list[tuple[int, bool]]:
+        """Write frames down in one transaction; return (seq, is new) of each.
+
+        A key that is known keeps its frame and its sequence number. `keep_image(seq)` is called
+        for each new frame before anything is committed: when it raises, nothing was accepted.
+        """
+        answers: list[tuple[int, bool]] = []
+        now = self._wall_clock()
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            next_seq = self._db.execute("SELECT ifnull(max(seq), -1) + 1 FROM frames").fetchone()[0]
+            for key, metadata, reference in frames:
+                known = self._db.execute("SELECT seq FROM frames WHERE key=?", (key,)).fetchone()
+                if known is not None:
+                    answers.append((known[0], False))
+                    continue
+                self._db.execute(
+                    "INSERT INTO frames (seq, key, metadata, reference, accepted_unix)"
+                    " VALUES (?, ?, ?, ?, ?)",
+                    (next_seq, key, msgspec.msgpack.encode(metadata), reference, now),
+                )
+                if keep_image is not None:
+                    keep_image(next_seq)
+                answers.append((next_seq, True))
+                next_seq += 1
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            raise
+        self._db.execute("COMMIT")
+        return answers
+
+    def open_frames(self, after: int, limit: int) -> list[LedgerFrame]:
+        """Return the next open frames behind a sequence number, in order."""
+        rows = self._db.execute(
+            "SELECT seq, metadata, reference, accepted_unix, attempt FROM frames"
+            " WHERE outcome IS NULL AND seq > ? ORDER BY seq LIMIT ?",
+            (after, limit),
+        )
+        return [
+            LedgerFrame(seq, msgspec.msgpack.decode(meta, type=Metadata), reference, unix, attempt)
+            for seq, meta, reference, unix, attempt in rows
+        ]
+
+    def close_frames(self, outcomes: Sequence[tuple[int, str]], *, sent_through: int) -> int:
+        """Mark frames closed, and how far frames have been sent; return how many were open."""
+        self._db.execute("BEGIN IMMEDIATE")
+        closed = self._db.executemany(
+            "UPDATE frames SET outcome=? WHERE seq=? AND outcome IS NULL",
+            [(outcome, seq) for seq, outcome in outcomes],
+        )
+        self._set("sent_through", str(sent_through))
+        self._db.execute("COMMIT")
+        return closed.rowcount
+
+    def begin_again(self) -> None:
+        """Count an attempt more for what an earlier source sent and did not see closed."""
+        self._db.execute(
+            "UPDATE frames SET attempt = attempt + 1 WHERE outcome IS NULL AND seq <= ?",
+            (int(self.about("sent_through") or -1),),
+        )
+
+    def accepted(self) -> int:
+        """Count all frames ever accepted."""
+        return int(self._db.execute("SELECT count(*) FROM frames").fetchone()[0])
+
+    def open_count(self) -> int:
+        """Count the frames that are not closed."""
+        query = "SELECT count(*) FROM frames WHERE outcome IS NULL"
+        return int(self._db.execute(query).fetchone()[0])
+
+    def outcomes(self) -> Iterator[tuple[int, str | None]]:
+        """Stream (seq, outcome or None) in order: the ledger's half of the account."""
+        yield from self._db.execute("SELECT seq, outcome FROM frames ORDER BY seq")
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

@@ -1,0 +1,52 @@
+"""Where things lie in the folder that a chain writes into."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+
+class Places(NamedTuple):
+    """Files and folders inside a chain's output folder."""
+
+    out: Path
+
+    @property
+    def hidden(self) -> Path:
+        """What the chain needs and a microscopist does not."""
+        return self.out / ".haadflow"
+
+    @property
+    def ledger(self) -> Path:
+        """Accepted frames."""
+        return self.hidden / "ledger.sqlite"
+
+    @property
+    def results(self) -> Path:
+        """Committed outcomes."""
+        return self.hidden / "results.sqlite"
+
+    @property
+    def spool(self) -> Path:
+        """Images that cannot be read again from elsewhere."""
+        return self.hidden / "spool"
+
+    @property
+    def dead_letters(self) -> Path:
+        """Spooled images of failed frames."""
+        return self.hidden / "deadletter"
+
+    @property
+    def logs(self) -> Path:
+        """One log a service."""
+        return self.hidden / "logs"
+
+    @property
+    def topology(self) -> Path:
+        """The topology the chain runs with."""
+        return self.hidden / "topology.json"
+
+    @property
+    def lock(self) -> Path:
+        """Held by the chain that writes here."""
+        return self.hidden / "lock"

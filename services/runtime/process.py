@@ -1,0 +1,128 @@
+"""What every process of the chain does alike: stop by signal, log, report, one compute thread."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import time
+import uuid
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+import psutil
+import structlog
+
+from protocols import encode
+from protocols.messages import Beat
+
+from .endpoints import Outlet
+
+PARENT = "HAADFLOW_PARENT"
+"""Process id of the supervisor; a service whose supervisor is gone ends itself."""
+BEAT_SECONDS = 0.5
+ONE_THREAD = dict.fromkeys(
+    (
+        "OMP_NUM_THREADS",
+        "OPENBLAS_NUM_THREADS",
+        "MKL_NUM_THREADS",
+        "NUMBA_NUM_THREADS",
+        "OPENCV_FOR_THREADS_NUM",
+    ),
+    "1",
+)
+"""Environment of every worker: workers are how the chain scales, not threads inside them."""
+
+
+class Stop:
+    """Set by SIGTERM, SIGINT, or the death of the supervisor; asked between two frames."""
+
+    def __init__(self) -> None:
+        self._asked = False
+        self._parent = int(os.environ.get(PARENT, "0"))
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._on_signal)
+
+    def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
+        # Nothing else: a handler runs between two bytecodes, and must not log or take a lock.
+        self._asked = True
+
+    def __bool__(self) -> bool:
+        return self._asked or (self._parent != 0 and os.getppid() != self._parent)
+
+
+class Pulse:
+    """Sends a `Beat` to the supervisor every half second.
+
+    Parameters
+    ----------
+    service
+        Its name in `status`, such as `preprocessing.queue` or `preprocessing.worker`.
+    address
+        The supervisor's address for beats.
+    figures
+        Called when a beat is due.
+    """
+
+    def __init__(
+        self,
+        service: str,
+        address: str,
+        figures: Callable[[], dict[str, Any]],
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.service = service
+        self.epoch = uuid.uuid4().hex[:12]
+        self._outlet = Outlet(address)
+        self._figures = figures
+        self._clock = clock
+        self._due = 0.0
+        self._process = psutil.Process()  # type: ignore[no-untyped-call]
+
+    def beat(self, *, now: bool = False) -> None:
+        """Send a beat if one is due. One that cannot leave is dropped: the next is newer."""
+        if not now and self._clock() < self._due:
+            return
+        self._due = self._clock() + BEAT_SECONDS
+        beat = Beat(
+            service=self.service,
+            pid=os.getpid(),
+            epoch=self.epoch,
+            unix=time.time(),
+            figures={**self._figures(), "memory_mib": self._memory_mib()},
+        )
+        self._outlet.send(encode(beat))
+
+    def _memory_mib(self) -> float:
+        return round(float(self._process.memory_info().rss) / 2**20, 1)
+
+    def close(self) -> None:
+        """Send a last beat and close."""
+        self.beat(now=True)
+        self._outlet.close(linger_ms=200)
+
+
+def start_log(service: str) -> None:
+    """Log JSON lines to standard error."""
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(),
+        ],
+        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+    )
+    structlog.contextvars.bind_contextvars(service=service, pid=os.getpid())
+
+
+def hold_to_one_thread() -> None:
+    """Keep OpenCV to this thread, where it is loaded; the environment has told the others."""
+    with contextlib.suppress(ImportError):
+        import cv2  # noqa: PLC0415 - queues and the sink never need it
+
+        cv2.setNumThreads(1)

@@ -1,0 +1,60 @@
+"""What a stage is: parameters and `handle`, never a socket."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from typing import Any, NamedTuple, Protocol, TypeVar
+
+import msgspec
+
+Frame = Any
+"""A frame message of protocols.messages: it has an `envelope`."""
+Parameters = TypeVar("Parameters")
+
+
+class Handled(NamedTuple):
+    """What a stage made of a frame."""
+
+    message: Frame
+    """The next message, or `Rejected`; its envelope as it came, the worker signs it."""
+    findings: dict[str, Any]
+    """Measured facts for the record: plain numbers, strings, lists and maps."""
+
+
+class Stage(Protocol):
+    """One step of the method, as a worker runs it."""
+
+    name: str
+    """The stage's name in the topology, and its file's in `services`."""
+    accepts: type[Any]
+    """The message it takes."""
+    gives: type[Any]
+    """The message it hands on; `Rejected` is always allowed beside it."""
+    parameters: dict[str, Any]
+    """As they go into the record of every frame."""
+
+    def handle(self, frame: Frame) -> Handled:
+        """Do the step. An exception makes the frame a dead letter; the worker lives on."""
+
+    def warm_up(self) -> None:
+        """Compile and touch whatever the first frame would otherwise wait for."""
+
+
+class ParameterError(ValueError):
+    """A stage's parameters are wrong: which stage, which field, what came, what was expected."""
+
+
+def parameters_from(stage: str, settings: Mapping[str, Any], kind: type[Parameters]) -> Parameters:
+    """Make a stage's parameters, a frozen dataclass, from its block in the topology."""
+    assert is_dataclass(kind)  # noqa: S101 - a programmer's error, not a user's
+    known = {entry.name for entry in fields(kind)}
+    for key in settings:
+        if key not in known:
+            raise ParameterError(
+                f"stage {stage}: unknown parameter {key!r}; expected one of {sorted(known)}"
+            )
+    try:
+        return msgspec.convert(dict(settings), kind)
+    except (msgspec.ValidationError, ValueError) as error:
+        raise ParameterError(f"stage {stage}: {error}") from error

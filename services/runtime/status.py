@@ -1,0 +1,115 @@
+"""What the chain is doing, from the beats of its services: the figures behind `status`."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any
+
+from msgspec import Struct
+
+from protocols.messages import Beat
+
+from .topology import Topology
+
+STALE_S = 3.0
+RATE_OVER_S = 5.0
+
+
+class StageStatus(Struct, frozen=True, kw_only=True):
+    """One stage, seen from its queue."""
+
+    stage: str
+    workers: int
+    waiting: int
+    leased: int
+    rate: float
+    """Frames done per second, over the last five."""
+    oldest_s: float
+    """Age of the frame that is here longest."""
+    redelivered: int
+    done: int
+
+
+class ChainStatus(Struct, frozen=True, kw_only=True):
+    """The whole chain."""
+
+    accepted: int
+    open: int
+    in_flight: int
+    located: int
+    rejected: int
+    failed: int
+    rate: float
+    """Outcomes committed per second, over the last five."""
+    stages: tuple[StageStatus, ...]
+    memory_mib: dict[str, float]
+    """Resident memory of each process, `service (process id)`."""
+
+
+class Status:
+    """Keeps the newest beat of each process and enough history for rates."""
+
+    def __init__(self, topology: Topology) -> None:
+        self._stages = [table.name for table in topology.stage]
+        self._newest: dict[int, tuple[Beat, float]] = {}
+        self._history: dict[str, deque[tuple[float, int]]] = {}
+
+    def hear(self, beat: Beat, now: float) -> None:
+        """Take a beat in."""
+        self._newest[beat.pid] = (beat, now)
+        done = beat.figures.get("done")
+        if beat.service == "sink":
+            done = sum(int(beat.figures.get(o, 0)) for o in ("located", "rejected", "failed"))
+        if done is not None:
+            history = self._history.setdefault(beat.service, deque())
+            history.append((now, int(done)))
+            while now - history[0][0] > RATE_OVER_S:
+                history.popleft()
+
+    def forget(self, pid: int) -> None:
+        """Drop a process that has ended."""
+        self._newest.pop(pid, None)
+
+    def figures_of(self, service: str) -> dict[str, Any]:
+        """Return the newest figures of a service; empty when it has not been heard."""
+        beats = [beat for beat, _ in self._newest.values() if beat.service == service]
+        return beats[-1].figures if beats else {}
+
+    def current(self, now: float) -> ChainStatus:
+        """Return the chain's figures as of the newest beats."""
+        source, sink = self.figures_of("source"), self.figures_of("sink")
+        return ChainStatus(
+            accepted=int(source.get("accepted", 0)),
+            open=int(source.get("open", 0)),
+            in_flight=int(source.get("in_flight", 0)),
+            located=int(sink.get("located", 0)),
+            rejected=int(sink.get("rejected", 0)),
+            failed=int(sink.get("failed", 0)),
+            rate=self._rate("sink"),
+            stages=tuple(self._stage(name) for name in self._stages),
+            memory_mib={
+                f"{beat.service} ({beat.pid})": float(beat.figures.get("memory_mib", 0.0))
+                for beat, heard in self._newest.values()
+                if now - heard < STALE_S
+            },
+        )
+
+    def _stage(self, name: str) -> StageStatus:
+        figures = self.figures_of(f"{name}.queue")
+        return StageStatus(
+            stage=name,
+            workers=int(figures.get("workers", 0)),
+            waiting=int(figures.get("waiting", 0)),
+            leased=int(figures.get("leased", 0)),
+            rate=self._rate(f"{name}.queue"),
+            oldest_s=float(figures.get("oldest_s", 0.0)),
+            redelivered=int(figures.get("redelivered", 0)),
+            done=int(figures.get("done", 0)),
+        )
+
+    def _rate(self, service: str) -> float:
+        history = self._history.get(service, deque())
+        if len(history) < 2:
+            return 0.0
+        (first_at, first), (last_at, last) = history[0], history[-1]
+        return round(max(0, last - first) / max(1e-3, last_at - first_at), 1)

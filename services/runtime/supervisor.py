@@ -1,0 +1,244 @@
+"""The supervisor: starts a chain's processes on this host, keeps them running, counts their beats.
+
+A service that dies is started again; what it held comes back by lease or ledger. One that cannot
+start (a taken port, a wrong parameter) or dies again and again ends the chain with `ChainBroken`,
+which names the service and quotes its log.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+import structlog
+
+from protocols import DecodeError, decode
+from protocols.messages import Beat
+
+from . import exit_codes
+from .endpoints import Inlet, Poller, Socket
+from .places import Places
+from .process import ONE_THREAD, PARENT
+from .status import Status
+from .topology import Topology
+
+SHORT_LIFE_S = 5.0
+SHORT_LIVES_AT_MOST = 6
+"""A service may die young so often in a row; a poison frame takes `max_deaths` of them."""
+GRACE_S = 10.0
+LOG_TAIL = 2_000
+
+
+class ChainBroken(Exception):
+    """The chain cannot go on: which service, why, and the end of its log."""
+
+
+class ChainBusy(Exception):
+    """Another chain writes into the same folder."""
+
+
+@dataclass(slots=True)
+class _Service:
+    name: str
+    arguments: list[str]
+    process: subprocess.Popen[bytes]
+    log: Path
+    born: float
+    short_lives: int = 0
+    restart_at: float = 0.0
+    stopping: bool = field(default=False)
+
+
+class Supervisor:
+    """One chain on this host.
+
+    Parameters
+    ----------
+    topology, places
+        What to run and where it writes.
+    until_drained
+        The source ends itself when every accepted frame is closed; `finished` then says so.
+    clock
+        Seconds, monotonic.
+
+    Raises
+    ------
+    ChainBusy
+        Another supervisor holds the folder's lock.
+    """
+
+    def __init__(
+        self,
+        topology: Topology,
+        places: Places,
+        *,
+        until_drained: bool,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.topology = topology
+        self.places = places
+        self.finished = False
+        self.restarts = 0
+        self.pid = os.getpid()
+        self.wanted = {table.name: table.workers for table in topology.stage}
+        self.status = Status(topology)
+        self._until_drained = until_drained
+        self._clock = clock
+        self._log = structlog.get_logger()
+        self._services: dict[str, _Service] = {}
+        self._born = 0
+        places.logs.mkdir(parents=True, exist_ok=True)
+        self._lock = _lock(places.lock)
+        topology.save(places.topology)
+        self._beats = Inlet(topology.chain.beats, high_water_mark=10_000)
+
+    def start(self) -> None:
+        """Start every process; returns at once."""
+        for table in self.topology.stage:
+            self._start(f"{table.name}.queue", ["queue", table.name])
+        self._start("sink", ["sink"])
+        self._start("source", ["source", *(["--until-drained"] if self._until_drained else [])])
+        self._match_workers()
+
+    def step(self, timeout_ms: float = 100, *, also: tuple[Socket, ...] = ()) -> set[Socket]:
+        """Hear beats, start again what died; return which of the ends `also` can be read."""
+        ready = Poller([self._beats, *also]).wait(timeout_ms)
+        if self._beats in ready:
+            self._hear_beats()
+        self._look_after()
+        return ready - {self._beats}
+
+    def scale(self, stage: str, workers: int) -> None:
+        """Change the number of a stage's workers on this host; running frames are finished."""
+        self.topology.stage_named(stage)
+        self.wanted[stage] = workers
+        self._match_workers()
+
+    def stop(self, grace_s: float = GRACE_S) -> None:
+        """End every process: workers first, the sink last, so that what is finished gets home."""
+        for group in (".worker", "source", ".queue", "sink"):
+            self._end([s for n, s in self._services.items() if group in n], grace_s)
+        self._services.clear()
+        self._hear_beats()
+        self._beats.close(0)
+        self._lock.close()
+
+    def processes(self) -> dict[str, int]:
+        """Return the process id of each service."""
+        return {name: service.process.pid for name, service in self._services.items()}
+
+    def _hear_beats(self) -> None:
+        while (parts := self._beats.receive()) is not None:
+            try:
+                beat: Beat = decode(parts, expect=(Beat,))
+            except DecodeError as error:
+                self._log.warning("beat.undecodable", error=str(error))
+                continue
+            self.status.hear(beat, self._clock())
+
+    def _look_after(self) -> None:
+        now = self._clock()
+        for name, service in list(self._services.items()):
+            code = service.process.poll()
+            if code is None:
+                continue
+            self.status.forget(service.process.pid)
+            if service.stopping:
+                del self._services[name]
+            elif name == "source" and code == 0 and self._until_drained:
+                self.finished = True
+                del self._services[name]
+            elif service.restart_at == 0.0:
+                self._plan_restart(service, code, now)
+            elif now >= service.restart_at:
+                self._restart(service)
+
+    def _plan_restart(self, service: _Service, code: int, now: float) -> None:
+        young = now - service.born < SHORT_LIFE_S
+        service.short_lives = service.short_lives + 1 if young else 0
+        self._log.warning("service.died", name=service.name, status=code)
+        if code == exit_codes.USAGE or service.short_lives > SHORT_LIVES_AT_MOST:
+            raise ChainBroken(
+                f"{service.name} {_ending(code)}; the end of its log {service.log}:\n"
+                f"{_tail(service.log)}"
+            )
+        service.restart_at = now + min(2.0, 0.1 * 2**service.short_lives if young else 0.0)
+
+    def _restart(self, service: _Service) -> None:
+        self.restarts += 1
+        self._start(service.name, service.arguments, short_lives=service.short_lives)
+
+    def _match_workers(self) -> None:
+        for stage, wanted in self.wanted.items():
+            mine = [
+                s
+                for n, s in self._services.items()
+                if n.startswith(f"{stage}.worker.") and not s.stopping
+            ]
+            for service in mine[wanted:]:
+                service.stopping = True
+                service.process.terminate()
+            for _ in range(wanted - len(mine)):
+                self._born += 1
+                self._start(f"{stage}.worker.{self._born}", ["worker", stage])
+
+    def _start(self, name: str, arguments: list[str], *, short_lives: int = 0) -> None:
+        log = self.places.logs / f"{name}.log"
+        command = [sys.executable, "-m", "services", *arguments]
+        command += ["--topology", str(self.places.topology)]
+        with log.open("ab") as output:
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                env={**os.environ, **ONE_THREAD, PARENT: str(os.getpid())},
+                # Ctrl-C at the terminal is for the supervisor, which stops them in order.
+                start_new_session=True,
+            )
+        self._services[name] = _Service(
+            name, arguments, process, log, self._clock(), short_lives=short_lives
+        )
+
+    def _end(self, services: list[_Service], grace_s: float) -> None:
+        for service in services:
+            service.stopping = True
+            # A stopped process takes no SIGTERM until it goes on.
+            for number in (signal.SIGTERM, signal.SIGCONT):
+                service.process.send_signal(number)
+        deadline = self._clock() + grace_s
+        for service in services:
+            try:
+                service.process.wait(max(0.0, deadline - self._clock()))
+            except subprocess.TimeoutExpired:
+                self._log.warning("service.killed", name=service.name)
+                service.process.kill()
+                service.process.wait()
+
+
+def _lock(path: Path) -> IO[bytes]:
+    file = path.open("ab")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        file.close()
+        raise ChainBusy(f"{path.parent.parent}: another chain is writing here") from error
+    return file
+
+
+def _tail(log: Path) -> str:
+    with log.open("rb") as file:
+        file.seek(max(0, log.stat().st_size - LOG_TAIL))
+        return file.read().decode(errors="replace").strip() or "(empty)"
+
+
+def _ending(code: int) -> str:
+    return f"was ended by signal {-code}" if code < 0 else f"ended with status {code}"

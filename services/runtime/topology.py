@@ -1,0 +1,203 @@
+"""The chain as it is written in `deploy/topology.toml`: addresses, workers, parameters.
+
+Unknown keys, wrong types, duplicate names and unusable addresses are refused with the file and the
+place in it. Nothing here connects anything.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import tomllib
+from collections import Counter
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+import msgspec
+from msgspec import Meta, Struct, field
+
+Address = Annotated[
+    str, Meta(pattern=r"^(tcp://[^\s:]+:\d{1,5}|tcp://\[[0-9A-Fa-f:]+\]:\d{1,5}|ipc:///\S+)$")
+]
+Positive = Annotated[int, Meta(ge=1)]
+PositiveSeconds = Annotated[float, Meta(gt=0)]
+StageName = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]*$")]
+
+IPC_PATH_LIMIT = 100
+"""A Unix socket's path has at most 107 characters on Linux, 103 on macOS."""
+
+
+class TopologyError(ValueError):
+    """The topology is wrong: which file, which key, what came, what was expected."""
+
+
+class ChainTable(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What concerns the chain as a whole."""
+
+    out: str = "haadflow-out"
+    """Where ledger, results and tables go; relative to the working directory of `up`."""
+    control: Address = "tcp://127.0.0.1:5740"
+    """The supervisor answers `status`, `scale` and `down` here."""
+    beats: Address = "tcp://127.0.0.1:5741"
+    """Every service reports to the supervisor here."""
+
+
+class SourceTable(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where frames enter."""
+
+    offers: Address | None = None
+    """Detectors offer images here; None takes only what is in the ledger."""
+    closed: Address = "tcp://127.0.0.1:5751"
+    """The sink acknowledges here."""
+    window_frames: Positive = 64
+    """Frames in the chain and not yet closed, at most."""
+    window_bytes: Positive = 256 * 1024 * 1024
+    """Their images together, at most."""
+    quiet_s: PositiveSeconds = 30.0
+    """Frames are sent again when none has closed for so long: the last resort."""
+
+
+class SinkTable(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where outcomes arrive."""
+
+    results: Address = "tcp://127.0.0.1:5760"
+
+
+class StageTable(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One stage: its queue's two addresses, how many workers, and its parameters."""
+
+    name: StageName
+    frames: Address
+    """The queue takes frames here."""
+    work: Address
+    """Workers ask for frames here."""
+    workers: Annotated[int, Meta(ge=0, le=1024)] = 1
+    """Workers the supervisor starts on its own host."""
+    deadline_s: PositiveSeconds = 30.0
+    """A worker that spends longer on one frame counts as dead."""
+    max_deaths: Positive = 3
+    """Workers that one frame may take down before it is a dead letter."""
+    parameters: dict[str, Any] = field(default_factory=dict)
+
+
+class Topology(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A whole chain, stages in the order frames pass them."""
+
+    stage: tuple[StageTable, ...]
+    chain: ChainTable = field(default_factory=ChainTable)
+    source: SourceTable = field(default_factory=SourceTable)
+    sink: SinkTable = field(default_factory=SinkTable)
+
+    def stage_named(self, name: str) -> StageTable:
+        """Return a stage's table; `TopologyError` names those there are."""
+        for table in self.stage:
+            if table.name == name:
+                return table
+        raise TopologyError(
+            f"no stage {name!r} in the topology; there are {', '.join(s.name for s in self.stage)}"
+        )
+
+    def onward_address(self, name: str) -> str:
+        """Return where a stage's results go: the next stage's queue, or the sink."""
+        names = [table.name for table in self.stage]
+        after = names.index(name) + 1
+        return self.stage[after].frames if after < len(names) else self.sink.results
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read and check a `.toml` or `.json` file."""
+        try:
+            text = path.read_text(encoding="utf-8")
+            settings = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
+        except (OSError, UnicodeDecodeError, ValueError) as error:
+            raise TopologyError(f"{path}: {error}") from error
+        try:
+            topology = msgspec.convert(settings, cls)
+            topology.check()
+        except (msgspec.ValidationError, TopologyError) as error:
+            raise TopologyError(f"{path}: {error}") from error
+        return topology
+
+    def save(self, path: Path) -> None:
+        """Write as JSON, whole or not at all."""
+        partial = path.with_suffix(".partial")
+        partial.write_bytes(msgspec.json.format(msgspec.json.encode(self)))
+        partial.replace(path)
+
+    def check(self) -> None:
+        """Refuse what types alone cannot: no stage, duplicates, ports and paths out of range."""
+        if not self.stage:
+            raise TopologyError("no [[stage]]; expected at least one")
+        twice = [name for name, n in Counter(s.name for s in self.stage).items() if n > 1]
+        if twice:
+            raise TopologyError(f"[[stage]] name {twice[0]!r} is there twice")
+        addresses = [a for _, a in self.addresses()]
+        for where, address in self.addresses():
+            if addresses.count(address) > 1:
+                raise TopologyError(f"{where}: address {address} is used twice")
+            _check_address(where, address)
+
+    def addresses(self) -> list[tuple[str, str]]:
+        """Return (key, address) of everything that listens."""
+        pairs = [
+            ("chain.control", self.chain.control),
+            ("chain.beats", self.chain.beats),
+            ("source.closed", self.source.closed),
+            ("sink.results", self.sink.results),
+        ]
+        if self.source.offers is not None:
+            pairs.append(("source.offers", self.source.offers))
+        for table in self.stage:
+            pairs += [
+                (f"stage {table.name}.frames", table.frames),
+                (f"stage {table.name}.work", table.work),
+            ]
+        return pairs
+
+
+def _check_address(where: str, address: str) -> None:
+    if address.startswith("ipc://"):
+        path = address.removeprefix("ipc://")
+        if len(os.fsencode(path)) > IPC_PATH_LIMIT:
+            raise TopologyError(f"{where}: {path} is longer than {IPC_PATH_LIMIT} bytes")
+        return
+    port = int(re.sub(r".*:", "", address))
+    if not 1 <= port <= 65535:
+        raise TopologyError(f"{where}: port {port}; expected 1 to 65535")
+
+
+STAGES = ("quality_gate", "preprocessing", "clustering", "boxing")
+"""The chain of the published method."""
+
+
+def one_machine(
+    sockets: Path,
+    *,
+    out: Path,
+    workers: dict[str, int],
+    parameters: dict[str, dict[str, Any]],
+    window_frames: int = 64,
+) -> Topology:
+    """Return the chain of `haadflow run`: Unix sockets in a folder of its own."""
+
+    def end(name: str) -> str:
+        return f"ipc://{sockets}/{name}"
+
+    topology = Topology(
+        chain=ChainTable(out=str(out), control=end("control"), beats=end("beats")),
+        source=SourceTable(closed=end("closed"), window_frames=window_frames),
+        sink=SinkTable(results=end("results")),
+        stage=tuple(
+            StageTable(
+                name=name,
+                frames=end(f"{name}.in"),
+                work=end(f"{name}.work"),
+                workers=workers.get(name, 1),
+                parameters=parameters.get(name, {}),
+            )
+            for name in STAGES
+        ),
+    )
+    topology.check()
+    return topology

@@ -1,0 +1,164 @@
+"""The worker: one loop for every stage.
+
+A worker asks its stage queue for frames (credit), handles one, hands the result on, and only then
+says done. Killed at any point, the frame is still somewhere: with the queue as a lease, or behind
+both in the source's ledger.
+"""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import msgspec
+import structlog
+
+from protocols import DecodeError, decode, encode, peek
+from protocols.messages import (
+    Credit,
+    Envelope,
+    Failed,
+    Metadata,
+    Probe,
+    Rejected,
+    StageRecord,
+)
+
+from .stage import Frame, Handled, Stage
+
+PREFETCH = 2
+"""Frames a worker holds: one in hand, one on its way, so that it never waits for the network."""
+SEND_SLICE_MS = 100
+
+
+class Inbox(Protocol):
+    """Where frames come from and credit goes."""
+
+    def receive(self, timeout_ms: int = 0) -> Sequence[Any] | None:
+        """Return the next message, or None."""
+
+    def send(self, parts: Sequence[Any]) -> None:
+        """Send to the queue."""
+
+
+class Outbox(Protocol):
+    """Where results go."""
+
+    def send(self, parts: Sequence[Any], *, timeout_ms: int = 0) -> bool:
+        """Hand on a message; False when the peer takes none now."""
+
+
+class Worker:
+    """Runs one stage, one frame a `step`.
+
+    Parameters
+    ----------
+    stage
+        What to do with a frame.
+    inbox, onward, sink
+        The stage's queue, the next stage's queue, and the coordinate sink. The last stage's
+        `onward` is the sink.
+    clock
+        Seconds, monotonic; measures the compute time in the frame's record.
+    """
+
+    def __init__(
+        self,
+        stage: Stage,
+        inbox: Inbox,
+        onward: Outbox,
+        sink: Outbox,
+        *,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self.stage = stage
+        self.handled = 0
+        self.failed = 0
+        self.busy_seconds = 0.0
+        self._inbox = inbox
+        self._onward = onward
+        self._sink = sink
+        self._clock = clock
+        self._log = structlog.get_logger(stage=stage.name)
+
+    def ask(self) -> None:
+        """Ask for the first frames; call once, when the stage is warm."""
+        self._inbox.send(encode(Credit(frames=PREFETCH)))
+
+    def leave(self) -> None:
+        """Give back what has not been begun."""
+        self._inbox.send(encode(Credit(frames=0, leaving=True)))
+
+    def step(self, timeout_ms: int) -> bool:
+        """Handle one frame; False when none came within `timeout_ms`."""
+        parts = self._inbox.receive(timeout_ms)
+        if parts is None:
+            return False
+        message = self._decoded(parts)
+        if isinstance(message, Probe):
+            return True
+        started = self._clock()
+        result = message if isinstance(message, Failed) else self._handle(message, started)
+        self.busy_seconds += self._clock() - started
+        self.handled += 1
+        ends_here = isinstance(result, Failed | Rejected)
+        self._hand_on(self._sink if ends_here else self._onward, encode(result))
+        envelope: Envelope = message.envelope
+        self._inbox.send(encode(Credit(frames=1, done=((envelope.run, envelope.seq),))))
+        return True
+
+    def _decoded(self, parts: Sequence[Any]) -> Frame:
+        try:
+            return decode(parts, expect=(self.stage.accepts, Probe))
+        except DecodeError as error:
+            # The queue peeked at it, so it has an identity, and can end as a dead letter.
+            self.failed += 1
+            self._log.warning("frame.undecodable", error=str(error))
+            identity = peek(parts)
+            return Failed(
+                envelope=Envelope(
+                    run=identity.run,
+                    seq=identity.seq,
+                    attempt=identity.attempt,
+                    metadata=Metadata(
+                        parent_id=f"{identity.run}/{identity.seq}", source="undecodable frame"
+                    ),
+                ),
+                stage=self.stage.name,
+                reason=f"undecodable frame: {error}",
+            )
+
+    def _handle(self, frame: Frame, started: float) -> Frame:
+        envelope: Envelope = frame.envelope
+        try:
+            message, findings = self.stage.handle(frame)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it ends as this frame's dead letter
+            self.failed += 1
+            self._log.warning("frame.failed", run=envelope.run, seq=envelope.seq, error=repr(error))
+            reason = f"{type(error).__name__}: {error}"
+            message = Failed(
+                envelope=envelope,
+                stage=self.stage.name,
+                reason=reason,
+                traceback=traceback.format_exc(),
+            )
+            findings = {}
+        record = StageRecord(
+            stage=self.stage.name,
+            milliseconds=(self._clock() - started) * 1e3,
+            parameters=self.stage.parameters,
+            findings=findings,
+        )
+        signed = msgspec.structs.replace(envelope, stages=(*envelope.stages, record))
+        return msgspec.structs.replace(message, envelope=signed)
+
+    def _hand_on(self, outbox: Outbox, parts: Sequence[Any]) -> None:
+        # Never gives up: the frame in hand is finished even when a stop was asked for. Who wants
+        # the process gone all the same kills it, and the lease brings the frame back.
+        while not outbox.send(parts, timeout_ms=SEND_SLICE_MS):
+            continue
+
+
+__all__ = ["PREFETCH", "Handled", "Inbox", "Outbox", "Worker"]

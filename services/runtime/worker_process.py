@@ -1,0 +1,46 @@
+"""A worker as a process: the loop, its sockets, its signals."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import structlog
+
+from .endpoints import Outlet, Requester
+from .process import Pulse, Stop, hold_to_one_thread
+from .stage import Stage
+from .topology import StageTable, Topology
+from .worker import Worker
+
+IDLE_MS = 100
+
+
+def run(topology: Topology, table: StageTable, stage: Stage) -> None:
+    """Warm up, ask for work, and run until told to stop."""
+    stop = Stop()
+    hold_to_one_thread()
+    stage.warm_up()
+    inbox = Requester(table.work)
+    sink = Outlet(topology.sink.results)
+    onward_address = topology.onward_address(table.name)
+    last = onward_address == topology.sink.results
+    onward = sink if last else Outlet(onward_address)
+    worker = Worker(stage, inbox, onward, sink)
+
+    def figures() -> dict[str, Any]:
+        return {
+            "handled": worker.handled,
+            "failed": worker.failed,
+            "busy_seconds": round(worker.busy_seconds, 3),
+        }
+
+    pulse = Pulse(f"{table.name}.worker", topology.chain.beats, figures)
+    structlog.get_logger().info("worker.ready")
+    worker.ask()
+    while not stop:
+        worker.step(IDLE_MS)
+        pulse.beat()
+    worker.leave()
+    pulse.close()
+    for end in {inbox, sink, onward}:
+        end.close()

@@ -1,0 +1,221 @@
+"""The source: where frames enter the chain, and where their end is noted.
+
+It sends what its ledger holds open, within a window, and sends again what was lost. Frames come
+into the ledger in two ways: `haadflow run` writes references to files before the source starts, and
+detectors offer images while it runs; an offer is answered when the frame is in ledger and spool.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import wait
+from typing import Any
+
+import structlog
+
+from protocols import DecodeError, decode, encode, fit, offer_number
+from protocols.bounds import REASON_CHARS
+from protocols.messages import (
+    Accepted,
+    Closed,
+    Failed,
+    Offer,
+    Refused,
+    Started,
+    SurveyImage,
+)
+
+from .intake import Intake, first_envelope
+from .runtime.endpoints import Dispatcher, Inlet, Outlet, Poller
+from .runtime.ledger import Ledger, LedgerFrame, NewFrame
+from .runtime.places import Places
+from .runtime.process import Pulse, Stop
+from .runtime.spool import Spool
+from .runtime.topology import Topology
+from .runtime.window import Window
+
+IDLE_MS = 50
+READING_MS = 5
+OFFERS_A_TURN = 16
+
+
+class Source:
+    """One chain's source; `step` turns its loop once."""
+
+    def __init__(
+        self,
+        topology: Topology,
+        places: Places,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        table = topology.source
+        self.ledger = Ledger(places.ledger)
+        self.ledger.begin_again()
+        self.accepted = self.ledger.accepted()
+        self.open = self.ledger.open_count()
+        self.window = Window(table.window_frames, table.window_bytes, table.quiet_s)
+        self.refused = 0
+        self.resent = 0
+        self._clock = clock
+        self._log = structlog.get_logger()
+        self._spool = Spool(places.spool, places.dead_letters)
+        self._intake = Intake(self.ledger, self._spool, ahead=min(8, table.window_frames))
+        self._closed = Inlet(table.closed)
+        self._chain = Outlet(topology.stage[0].frames)
+        self._sink = Outlet(topology.sink.results)
+        self._offers = Dispatcher(table.offers) if table.offers else None
+        self._poller = Poller([end for end in (self._closed, self._offers) if end is not None])
+        self._ready: deque[tuple[LedgerFrame, SurveyImage | Failed]] = deque()
+        self._pulse = Pulse("source", topology.chain.beats, self._figures)
+
+    @property
+    def drained(self) -> bool:
+        """Whether every accepted frame is closed."""
+        return self.open == 0
+
+    def step(self) -> None:
+        """Note what has closed, accept what is offered, send what fits into the window."""
+        reading = self._intake.head
+        waiting_for_reader = reading is not None and not self._ready and self.window.has_room
+        if waiting_for_reader and reading is not None:
+            wait([reading], timeout=READING_MS / 1e3)
+        ready = self._poller.wait(0 if waiting_for_reader or self._ready else IDLE_MS)
+        if self._closed in ready:
+            self._hear_sink()
+        if self._offers is not None and self._offers in ready:
+            self._hear_detectors(self._offers)
+        self._send_again(self.window.lost(self._clock()), "no answer")
+        self._send()
+        self._pulse.beat()
+
+    def close(self) -> None:
+        """Leave; what is open stays open in the ledger."""
+        self._pulse.close()
+        self._intake.close()
+        ends = (self._closed, self._chain, self._sink, self._offers)
+        for end in ends:
+            if end is not None:
+                end.close()
+        self.ledger.close()
+
+    def _hear_sink(self) -> None:
+        outcomes: list[tuple[int, str]] = []
+        while (parts := self._closed.receive()) is not None:
+            try:
+                message = decode(parts, expect=(Closed, Started))
+            except DecodeError as error:
+                self._log.warning("acknowledgement.undecodable", error=str(error))
+                continue
+            if isinstance(message, Started):
+                self._hear_start(message)
+            elif message.run == self.ledger.run:
+                outcomes += zip(message.seqs, message.outcomes, strict=True)
+        if outcomes:
+            self._close_frames(outcomes)
+
+    def _close_frames(self, outcomes: list[tuple[int, str]]) -> None:
+        now = self._clock()
+        self.open -= self.ledger.close_frames(outcomes, sent_through=self.window.sent_through)
+        for seq, outcome in outcomes:
+            self.window.close(seq, now)
+            if outcome == "failed":
+                self._spool.keep_as_dead_letter(seq)
+            else:
+                self._spool.remove(seq)
+
+    def _hear_start(self, started: Started) -> None:
+        note = f"epoch of {started.service}"
+        known = self.ledger.about(note)
+        self.ledger.note(note, started.epoch)
+        if known is not None and known != started.epoch:
+            self._send_again(self.window.in_flight(), f"{started.service} started again")
+
+    def _send_again(self, seqs: list[int], why: str) -> None:
+        if not seqs:
+            return
+        self._log.warning("frames.sent_again", count=len(seqs), first=seqs[0], why=why)
+        self.resent += len(seqs)
+        self._intake.again(self.window.reopen(seqs))
+
+    def _hear_detectors(self, offers: Dispatcher) -> None:
+        for _ in range(OFFERS_A_TURN):
+            heard = offers.receive()
+            if heard is None:
+                return
+            peer, parts = heard
+            try:
+                offer = decode(parts, expect=(Offer,))
+            except DecodeError as error:
+                self.refused += 1
+                self._log.warning("offer.undecodable", error=str(error))
+                offers.send(peer, encode(_refusal(parts, error)))
+                continue
+            offers.send(peer, encode(self._accept(offer)))
+
+    def _accept(self, offer: Offer) -> Accepted | Refused:
+        frame = NewFrame(f"{offer.session} {offer.offer}", offer.metadata, None)
+
+        def spool(seq: int) -> None:
+            fresh = LedgerFrame(seq, offer.metadata, None, time.time(), 1)
+            message = SurveyImage(envelope=first_envelope(self.ledger.run, fresh), image=offer.image)
+            self._spool.write(seq, encode(message))
+            self._intake.remember(seq, message)
+
+        try:
+            ((seq, new),) = self.ledger.accept([frame], keep_image=spool)
+        except (OSError, sqlite3.OperationalError) as error:
+            self.refused += 1
+            self._log.error("offer.refused", error=str(error))
+            return Refused(offer=offer.offer, reason=f"the image cannot be kept: {error}")
+        if new:
+            self.accepted += 1
+            self.open += 1
+        return Accepted(offer=offer.offer, run=self.ledger.run, seq=seq)
+
+    def _send(self) -> None:
+        while self.window.has_room:
+            if not self._ready:
+                taken = self._intake.take()
+                if taken is None:
+                    return
+                self._ready.append(taken)
+            frame, message = self._ready[0]
+            to_sink = isinstance(message, Failed)
+            if not (self._sink if to_sink else self._chain).send(encode(message)):
+                return
+            self._ready.popleft()
+            size = 0 if isinstance(message, Failed) else message.image.nbytes
+            self.window.sent(frame, size, self._clock())
+
+    def _figures(self) -> dict[str, Any]:
+        now = self._clock()
+        return {
+            "accepted": self.accepted,
+            "open": self.open,
+            "in_flight": self.window.frames,
+            "in_flight_bytes": self.window.bytes,
+            "oldest_s": round(self.window.oldest_age(now), 3),
+            "refused": self.refused,
+            "resent": self.resent,
+        }
+
+
+def _refusal(parts: list[Any], error: DecodeError) -> Refused:
+    try:
+        number = offer_number(parts)
+    except DecodeError:
+        number = 0
+    return Refused(offer=number, reason=fit(str(error), REASON_CHARS))
+
+
+def run(topology: Topology, places: Places, *, until_drained: bool) -> None:
+    """Run until told to stop, or until every accepted frame is closed."""
+    stop = Stop()
+    source = Source(topology, places)
+    while not stop and not (until_drained and source.drained):
+        source.step()
+    source.close()
