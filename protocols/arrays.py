@@ -149,7 +149,7 @@ def from_wire(
     Returns
     -------
     ndarray
-        Read-only, native byte order, C-order.
+        Read-only, native byte order, aligned, C-order; a copy only where the buffer is not aligned.
 
     Raises
     ------
@@ -177,5 +177,9 @@ def from_wire(
             field=entry.name,
         )
     array: NDArray[Any] = np.frombuffer(buffer, np.uint8).view(dtype).reshape(entry.shape)
+    if not array.flags.aligned or not dtype.isnative:
+        # A small message may begin at any byte of the socket's buffer; compiled kernels expect
+        # whole words.
+        array = array.astype(dtype.newbyteorder("="))
     array.flags.writeable = False
-    return array if dtype.isnative else array.astype(dtype.newbyteorder("="))
+    return array

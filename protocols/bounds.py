@@ -12,7 +12,7 @@ from typing import Annotated
 from msgspec import Meta
 
 # Names become file names, lines of a log and cells of a table: no control characters in them.
-_PRINTABLE = r"\A[^\x00-\x1f\x7f-\x9f\u2028\u2029]*\Z"
+PRINTABLE = r"\A[^\x00-\x1f\x7f-\x9f\u2028\u2029]*\Z"
 
 LARGEST_COUNT = 2**63 - 1
 """What SQLite, Parquet and C's int64_t can hold."""
@@ -26,10 +26,10 @@ GRID_EXTENT = 128
 REASON_CHARS = 4096
 TRACEBACK_CHARS = 65536
 
-ParentId = Annotated[str, Meta(min_length=1, max_length=512, pattern=_PRINTABLE)]
-Source = Annotated[str, Meta(min_length=1, max_length=4096, pattern=_PRINTABLE)]
-Name = Annotated[str, Meta(min_length=1, max_length=128, pattern=_PRINTABLE)]
-Formula = Annotated[str, Meta(min_length=1, max_length=256, pattern=_PRINTABLE)]
+ParentId = Annotated[str, Meta(min_length=1, max_length=512, pattern=PRINTABLE)]
+Source = Annotated[str, Meta(min_length=1, max_length=4096, pattern=PRINTABLE)]
+Name = Annotated[str, Meta(min_length=1, max_length=128, pattern=PRINTABLE)]
+Formula = Annotated[str, Meta(min_length=1, max_length=256, pattern=PRINTABLE)]
 Note = Annotated[str, Meta(max_length=4096)]
 Reason = Annotated[str, Meta(max_length=REASON_CHARS)]
 Traceback = Annotated[str, Meta(max_length=TRACEBACK_CHARS)]

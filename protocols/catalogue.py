@@ -26,14 +26,14 @@ class Kind:
     """One message type as the codec sees it."""
 
     name: str
-    type: type[msgspec.Struct]
+    type: type[m.Message]
     plain: tuple[str, ...]
     """Fields that travel in the header's body."""
     arrays: Mapping[str, ArrayRule]
     """Fields that travel as buffers, in the order in which they are sent."""
 
 
-def _kind(message_type: type[msgspec.Struct], **arrays: ArrayRule) -> Kind:
+def _kind(message_type: type[m.Message], **arrays: ArrayRule) -> Kind:
     names = tuple(field.name for field in msgspec.structs.fields(message_type))
     plain = tuple(name for name in names if name not in arrays)
     return Kind(message_type.__name__, message_type, plain, MappingProxyType(arrays))

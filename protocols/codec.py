@@ -20,6 +20,7 @@ from .arrays import Buffer, Entry, from_wire, read_entry, to_wire
 from .catalogue import BY_NAME, BY_TYPE, Kind
 from .checks import flaw
 from .errors import DecodeError, EncodeError, UnexpectedMessage, shown
+from .explain import explain
 from .header import FIRST_PART, read_header, write_header
 from .limits import DEFAULT_LIMITS, Limits
 from .messages import Envelope, Message
@@ -27,6 +28,12 @@ from .messages import Envelope, Message
 A = TypeVar("A", bound=Message)
 B = TypeVar("B", bound=Message)
 C = TypeVar("C", bound=Message)
+
+
+class _Enveloped(Struct, frozen=True):
+    """Of any frame, its envelope."""
+
+    envelope: Envelope
 
 
 def encode(message: Message, *, limits: Limits = DEFAULT_LIMITS) -> list[Buffer]:
@@ -69,6 +76,9 @@ def encode(message: Message, *, limits: Limits = DEFAULT_LIMITS) -> list[Buffer]
         arrays = {name: getattr(message, name) for name in kind.arrays}
         checked = msgspec.convert({**body, **arrays}, kind.type)
         header = write_header(kind.name, body, entries)
+    except msgspec.ValidationError as error:
+        field, reason = explain(error, body)
+        raise EncodeError(f"{kind.name}: {field}: {reason}") from None
     except (ValueError, TypeError, OverflowError, RecursionError) as error:
         raise EncodeError(f"{kind.name}: {str(error)[:500]}") from error
     wrong = flaw(checked)
@@ -145,7 +155,8 @@ def decode(
     try:
         message = msgspec.convert(fields, kind.type)
     except (ValueError, RecursionError) as error:
-        raise DecodeError(f"{kind.name}: {str(error)[:500]}", part=1, field="body") from None
+        field, reason = explain(error, fields)
+        raise DecodeError(f"{kind.name}: {reason}", part=1, field=field) from None
     wrong = flaw(message)
     if wrong:
         raise DecodeError(f"{kind.name}: {wrong}")
@@ -164,9 +175,10 @@ def envelope_of(parts: Sequence[Buffer], *, limits: Limits = DEFAULT_LIMITS) -> 
     """
     body = read_header(parts, limits)["body"]
     try:
-        return msgspec.convert(body.get("envelope"), Envelope)
+        return msgspec.convert(body, _Enveloped).envelope
     except (ValueError, RecursionError) as error:
-        raise DecodeError(str(error)[:500], part=1, field="body.envelope") from None
+        field, reason = explain(error, body)
+        raise DecodeError(reason, part=1, field=field) from None
 
 
 def _kind(name: str, expect: tuple[type[Struct], ...] | None) -> Kind:

@@ -36,11 +36,11 @@ class DecodeError(ProtocolError):
         super().__init__(f"{', '.join(place)}: {reason}" if place else reason)
 
 
-class UnknownVersion(DecodeError):  # noqa: N818 - the name says what came
+class UnknownVersion(DecodeError):
     """The magic is right and the version byte is one this reader does not know."""
 
 
-class UnexpectedMessage(DecodeError):  # noqa: N818 - the name says what came
+class UnexpectedMessage(DecodeError):
     """A valid header, of a message that does not belong on this link."""
 
 

@@ -21,6 +21,7 @@ MAGIC = b"HF"
 VERSION = 1
 FIRST_PART = MAGIC + bytes([VERSION])
 
+_KEYS = (("type", str, "text"), ("body", dict, "a map"), ("arrays", list, "a list"))
 _NESTED = frozenset({dict, list, bytes})
 
 
@@ -64,6 +65,28 @@ def peek(parts: Sequence[Buffer], *, limits: Limits = DEFAULT_LIMITS) -> FrameId
     if type(attempt) is not int or not 1 <= attempt <= LARGEST_COUNT:
         raise _refusal("attempt", "a whole number from 1", attempt)
     return FrameIdentity(header["type"], run, seq, attempt)
+
+
+def offer_number(parts: Sequence[Buffer], *, limits: Limits = DEFAULT_LIMITS) -> int:
+    """Return the number of an offer that cannot be decoded, so that its refusal names it.
+
+    Parameters
+    ----------
+    parts : sequence of bytes or memoryview
+        What a detector sent.
+    limits : Limits
+        Bounds on what is read.
+
+    Returns
+    -------
+    int
+        Its `offer` field, or 0 if not even that can be read.
+    """
+    try:
+        number = read_header(parts, limits)["body"].get("offer")
+    except DecodeError:
+        return 0
+    return number if type(number) is int and 0 <= number <= LARGEST_COUNT else 0
 
 
 def with_attempt(
@@ -128,13 +151,10 @@ def read_header(parts: Sequence[Buffer], limits: Limits) -> dict[str, Any]:
         raise DecodeError(f"expected a map, came {shown(header)}", part=1)
     _check_nesting(header, limits.depth)
     header.setdefault("arrays", [])
-    for field, wanted in (("type", str), ("body", dict), ("arrays", list)):
-        if not isinstance(header.get(field), wanted):
-            raise DecodeError(
-                f"expected a {wanted.__name__}, came {shown(header.get(field))}",
-                part=1,
-                field=field,
-            )
+    for field, wanted, words in _KEYS:
+        came = header.get(field)
+        if not isinstance(came, wanted):
+            raise DecodeError(f"expected {words}, came {shown(came)}", part=1, field=field)
     return header
 
 

@@ -209,13 +209,14 @@ class Refused(Struct, frozen=True, kw_only=True):
     """Source -> detector: the frame was not taken, and why. The sender still owns it."""
 
     offer: Count
+    """0 for an offer whose number could not be read: number offers from 1."""
     reason: Reason
 
 
 class Closed(Struct, frozen=True, kw_only=True):
     """Coordinate sink -> source: the outcomes of these frames are committed."""
 
-    run: str
+    run: Name
     seqs: Annotated[tuple[Count, ...], MANY]
     outcomes: Annotated[tuple[Literal["located", "rejected", "failed"], ...], MANY]
 
