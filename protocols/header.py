@@ -11,9 +11,10 @@ from typing import Any, NamedTuple
 
 # msgpack ships no types; it is called in this file only.
 import msgpack  # type: ignore[import-untyped]
+import msgspec
 
 from .arrays import Buffer
-from .bounds import LARGEST_COUNT
+from .bounds import LARGEST_COUNT, Name
 from .errors import DecodeError, EncodeError, UnknownVersion, shown
 from .limits import DEFAULT_LIMITS, Limits
 
@@ -58,8 +59,10 @@ def peek(parts: Sequence[Buffer], *, limits: Limits = DEFAULT_LIMITS) -> FrameId
     header = read_header(parts, limits)
     envelope = _envelope(header)
     run, seq, attempt = envelope.get("run"), envelope.get("seq"), envelope.get("attempt", 1)
-    if not isinstance(run, str) or not run:
-        raise _refusal("run", "a name", run)
+    try:
+        run = msgspec.convert(run, Name)
+    except msgspec.ValidationError:
+        raise _refusal("run", "a name without control characters", run) from None
     if type(seq) is not int or not 0 <= seq <= LARGEST_COUNT:
         raise _refusal("seq", "a whole number from 0", seq)
     if type(attempt) is not int or not 1 <= attempt <= LARGEST_COUNT:

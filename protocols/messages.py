@@ -82,6 +82,11 @@ class Envelope(Struct, frozen=True, kw_only=True):
     """When the source accepted the frame, seconds since 1970-01-01 UTC."""
     stages: Annotated[tuple[StageRecord, ...], FEW] = ()
 
+    @property
+    def key(self) -> tuple[str, int]:
+        """(run, seq)."""
+        return self.run, self.seq
+
 
 class Grid(Struct, frozen=True, kw_only=True):
     """The grid of at most 128 x 128 cells that the method works on, and its parent."""

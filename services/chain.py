@@ -39,12 +39,12 @@ def run(topology: Topology, places: Places) -> None:
         control.close()
 
 
-def ask(topology: Topology, command: Command) -> Answer:
+def ask(topology: Topology, command: Command, *, timeout_ms: int = ANSWER_MS) -> Answer:
     """Send a command to a running chain and return its answer; `NoChain` when there is none."""
     requester = Requester(topology.chain.control)
     try:
         requester.send(encode(command))
-        parts = requester.receive(ANSWER_MS)
+        parts = requester.receive(timeout_ms)
     finally:
         requester.close(0)
     if parts is None:

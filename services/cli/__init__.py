@@ -1,0 +1,5 @@
+"""The command `haadflow`. Nothing imports from here."""
+
+from .app import main
+
+__all__ = ["main"]

@@ -15,7 +15,16 @@ from typing import Any, Protocol
 import msgspec
 import structlog
 
-from protocols import DecodeError, decode, encode, peek
+from protocols import (
+    REASON_CHARS,
+    TRACEBACK_CHARS,
+    DecodeError,
+    EncodeError,
+    decode,
+    encode,
+    fit,
+    peek,
+)
 from protocols.messages import (
     Credit,
     Envelope,
@@ -26,7 +35,7 @@ from protocols.messages import (
     StageRecord,
 )
 
-from .stage import Frame, Handled, Stage
+from .stage import Frame, Stage
 
 PREFETCH = 2
 """Frames a worker holds: one in hand, one on its way, so that it never waits for the network."""
@@ -103,10 +112,8 @@ class Worker:
         result = message if isinstance(message, Failed) else self._handle(message, started)
         self.busy_seconds += self._clock() - started
         self.handled += 1
-        ends_here = isinstance(result, Failed | Rejected)
-        self._hand_on(self._sink if ends_here else self._onward, encode(result))
-        envelope: Envelope = message.envelope
-        self._inbox.send(encode(Credit(frames=1, done=((envelope.run, envelope.seq),))))
+        self._hand_on(result)
+        self._inbox.send(encode(Credit(frames=1, done=(message.envelope.key,))))
         return True
 
     def _decoded(self, parts: Sequence[Any]) -> Frame:
@@ -127,7 +134,7 @@ class Worker:
                     ),
                 ),
                 stage=self.stage.name,
-                reason=f"undecodable frame: {error}",
+                reason=fit(f"undecodable frame: {error}", REASON_CHARS),
             )
 
     def _handle(self, frame: Frame, started: float) -> Frame:
@@ -136,14 +143,7 @@ class Worker:
             message, findings = self.stage.handle(frame)
         except Exception as error:  # noqa: BLE001 - whatever it is, it ends as this frame's dead letter
             self.failed += 1
-            self._log.warning("frame.failed", run=envelope.run, seq=envelope.seq, error=repr(error))
-            reason = f"{type(error).__name__}: {error}"
-            message = Failed(
-                envelope=envelope,
-                stage=self.stage.name,
-                reason=reason,
-                traceback=traceback.format_exc(),
-            )
+            message = self._failure(envelope, error)
             findings = {}
         record = StageRecord(
             stage=self.stage.name,
@@ -154,11 +154,27 @@ class Worker:
         signed = msgspec.structs.replace(envelope, stages=(*envelope.stages, record))
         return msgspec.structs.replace(message, envelope=signed)
 
-    def _hand_on(self, outbox: Outbox, parts: Sequence[Any]) -> None:
+    def _hand_on(self, result: Frame) -> None:
+        try:
+            parts = encode(result)
+        except EncodeError as error:
+            # What the stage made is no message: the frame's fault or the stage's, not the loop's.
+            self.failed += 1
+            result = self._failure(result.envelope, error)
+            parts = encode(result)
+        ends_here = isinstance(result, Failed | Rejected)
+        outbox = self._sink if ends_here else self._onward
         # Never gives up: the frame in hand is finished even when a stop was asked for. Who wants
         # the process gone all the same kills it, and the lease brings the frame back.
         while not outbox.send(parts, timeout_ms=SEND_SLICE_MS):
             continue
 
-
-__all__ = ["PREFETCH", "Handled", "Inbox", "Outbox", "Worker"]
+    def _failure(self, envelope: Envelope, error: Exception) -> Failed:
+        """Make the dead letter; call it while the error is being handled."""
+        self._log.warning("frame.failed", frame=envelope.key, error=repr(error))
+        return Failed(
+            envelope=envelope,
+            stage=self.stage.name,
+            reason=fit(f"{type(error).__name__}: {error}", REASON_CHARS),
+            traceback=fit(traceback.format_exc(), TRACEBACK_CHARS),
+        )

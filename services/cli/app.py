@@ -1,0 +1,47 @@
+"""The command as a whole: its subcommands and how errors reach the terminal."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from services.runtime import exit_codes
+
+from . import chain, files, library, send
+from .terminal import complain
+
+app = typer.Typer(
+    name="haadflow",
+    help="Decide, image by image, where an electron microscope should look next.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+app.command()(files.run)
+app.command()(files.boxes)
+app.command()(library.demo)
+app.command()(library.emulate)
+app.command()(files.verify)
+app.command()(files.export)
+app.command()(chain.up)
+app.command()(chain.status)
+app.command()(chain.scale)
+app.command()(send.send)
+app.command()(chain.down)
+app.command()(chain.worker)
+app.command()(chain.check)
+
+
+def main() -> None:
+    """Run the command and exit with its status."""
+    try:
+        app()
+    except KeyboardInterrupt:
+        complain("interrupted")
+        sys.exit(exit_codes.INTERRUPTED)
+    except BrokenPipeError:
+        # The reader of our output, `head` perhaps, has seen enough.
+        sys.stderr.close()
+        sys.exit(exit_codes.OK)

@@ -1,0 +1,221 @@
+"""`up`, `down`, `status`, `scale`, `worker`, `check`: the chain as services on this host."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import psutil
+import typer
+
+from protocols.messages import Answer, Command
+from services.account import read_account
+from services.chain import NoChain, ask
+from services.runtime import exit_codes
+from services.runtime.places import Places
+from services.runtime.status import ChainStatus
+from services.runtime.topology import Topology, TopologyError
+
+from .options import Json, TopologyFile
+from .terminal import account_line, fail, out, print_json, status_table
+from .write import write_results
+
+READY_S = 120.0
+DOWN_S = 60.0
+
+
+def up(
+    topology: TopologyFile = None,
+    out_dir: Annotated[
+        Path | None, typer.Option("--out", help="Instead of the topology's chain.out.")
+    ] = None,
+    foreground: Annotated[
+        bool, typer.Option("--foreground", help="Stay, as systemd and containers want it.")
+    ] = False,
+) -> None:
+    """Start the chain on this host; return when every stage has its workers."""
+    chain = load(topology)
+    if out_dir is not None:
+        table = msgspec.structs.replace(chain.chain, out=str(out_dir))
+        chain = msgspec.structs.replace(chain, chain=table)
+    places = Places(Path(chain.chain.out).absolute())
+    chain = msgspec.structs.replace(
+        chain, chain=msgspec.structs.replace(chain.chain, out=str(places.out))
+    )
+    if _answers(chain):
+        fail(f"a chain is already up at {chain.chain.control}", exit_codes.BROKEN)
+    places.logs.mkdir(parents=True, exist_ok=True)
+    chain.save(places.topology)
+    command = [sys.executable, "-m", "services", "supervisor", "--topology", str(places.topology)]
+    if foreground:
+        os.execv(sys.executable, command)  # noqa: S606 - becomes the supervisor
+    log = places.logs / "supervisor.log"
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+    with out.status("starting the chain"):
+        answer = _wait_until_ready(chain, process, log)
+    _show(answer)
+    out.print(f"\nup; images to {chain.source.offers}, results in {places.out}")
+
+
+def status(topology: TopologyFile = None, as_json: Json = False) -> None:
+    """Show each stage's workers, queue, rate and oldest frame, and the account so far."""
+    answer = _ask(load(topology), Command(verb="status"))
+    if as_json:
+        print_json(answer.figures)
+    else:
+        _show(answer)
+
+
+def scale(
+    setting: Annotated[str, typer.Argument(metavar="STAGE=N", help="As in preprocessing=3.")],
+    topology: TopologyFile = None,
+) -> None:
+    """Change the number of one stage's workers while images stream."""
+    stage, workers = parse_workers([setting]).popitem()
+    answer = _ask(load(topology), Command(verb="scale", stage=stage, workers=workers))
+    if not answer.ok:
+        fail(answer.text)
+    out.print(f"{stage}: {workers} workers")
+
+
+def down(
+    topology: TopologyFile = None,
+    drain: Annotated[
+        float, typer.Option(help="Seconds to wait for open frames before stopping.")
+    ] = 30.0,
+    pictures: Annotated[int, typer.Option(help="Overlays of the first N images.")] = 100,
+) -> None:
+    """Let open frames finish, stop the chain, write its tables."""
+    chain = load(topology)
+    answer = _ask(chain, Command(verb="status"))
+    deadline = time.monotonic() + drain
+    with out.status("waiting for open frames"):
+        while answer.figures["open"] and time.monotonic() < deadline:
+            time.sleep(0.2)
+            answer = _ask(chain, Command(verb="status"))
+    places = Places(Path(answer.figures["out"]))
+    supervisor = psutil.Process(int(answer.figures["pid"]))
+    _ask(chain, Command(verb="down"))
+    with out.status("stopping"):
+        supervisor.wait(DOWN_S)
+    write_results(places, pictures=pictures)
+    account = read_account(places)
+    out.print(account_line(account))
+    raise typer.Exit(exit_codes.OK if account.closes else exit_codes.NOT_CLOSED)
+
+
+def worker(
+    stage: Annotated[str, typer.Argument(help="A stage of the topology.")],
+    topology: TopologyFile = None,
+) -> None:
+    """Run one worker here, for a chain on this or another machine; Ctrl-C ends it."""
+    file = find_topology(topology)
+    try:
+        Topology.load(file).stage_named(stage)
+    except TopologyError as error:
+        fail(str(error))
+    command = [sys.executable, "-m", "services", "worker", stage, "--topology", str(file)]
+    os.execv(sys.executable, command)  # noqa: S606 - becomes the worker
+
+
+def check(topology: TopologyFile = None) -> None:
+    """Check the topology and every stage's parameters; connect nothing."""
+    import importlib  # noqa: PLC0415 - the stages bring the kernels, which only this needs here
+
+    chain = load(topology)
+    for table in chain.stage:
+        try:
+            importlib.import_module(f"services.{table.name}").build(table.parameters)
+        except (ImportError, AttributeError):
+            fail(f"stage {table.name!r}: there is no services/{table.name}.py with a build()")
+        except ValueError as error:
+            fail(str(error))
+    out.print(f"{find_topology(topology)}: {len(chain.stage)} stages, as it should be")
+
+
+def find_topology(given: Path | None) -> Path:
+    """Return the topology file: the one given, ./deploy's, or the checkout's own."""
+    if given is not None:
+        return given
+    here = Path("deploy/topology.toml")
+    return here if here.exists() else Path(__file__).parents[2] / here
+
+
+def load(given: Path | None) -> Topology:
+    """Read the topology, or end with what is wrong in it."""
+    try:
+        return Topology.load(find_topology(given))
+    except TopologyError as error:
+        fail(str(error))
+
+
+def parse_workers(settings: list[str]) -> dict[str, int]:
+    """Read `STAGE=N` settings, or end with the one that is wrong."""
+    workers: dict[str, int] = {}
+    for setting in settings:
+        stage, _, number = setting.partition("=")
+        if not stage or not number.isdecimal() or int(number) > 1024:
+            fail(f"{setting!r}: expected STAGE=N with N from 0 to 1024, as in preprocessing=3")
+        workers[stage] = int(number)
+    return workers
+
+
+def _ask(chain: Topology, command: Command) -> Answer:
+    try:
+        return ask(chain, command)
+    except NoChain as error:
+        fail(str(error), exit_codes.BROKEN)
+
+
+def _answers(chain: Topology) -> bool:
+    try:
+        ask(chain, Command(verb="status"), timeout_ms=300)
+    except NoChain:
+        return False
+    return True
+
+
+def _wait_until_ready(chain: Topology, process: subprocess.Popen[bytes], log: Path) -> Answer:
+    deadline = time.monotonic() + READY_S
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            fail(
+                f"the chain did not start; the end of {log}:\n{tail(log)}",
+                exit_codes.BROKEN,
+            )
+        try:
+            answer = ask(chain, Command(verb="status"), timeout_ms=500)
+        except NoChain:
+            continue
+        stages = answer.figures["stages"]
+        if all(s["workers"] >= answer.figures["wanted"][s["stage"]] for s in stages):
+            return answer
+        time.sleep(0.1)
+    process.terminate()
+    fail(f"the chain was not ready within {READY_S:g} s; see {log.parent}", exit_codes.BROKEN)
+
+
+def tail(log: Path) -> str:
+    """Return the last lines of a log."""
+    return "\n".join(log.read_text(errors="replace").splitlines()[-12:])
+
+
+def _show(answer: Answer) -> None:
+    status = msgspec.convert(answer.figures, ChainStatus)
+    out.print(status_table(status, answer.figures["wanted"]))
+    out.print(
+        f"\naccepted {status.accepted}, located {status.located}, rejected {status.rejected}, "
+        f"failed {status.failed}, open {status.open}; {status.rate:.1f} frames/s"
+    )

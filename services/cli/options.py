@@ -1,0 +1,28 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Json = Annotated[bool, typer.Option("--json", help="One JSON document, for a program to read.")]
+TopologyFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--topology",
+        envvar="HAADFLOW_TOPOLOGY",
+        help="The chain's description; deploy/topology.toml by default.",
+    ),
+]
+Composition = Annotated[
+    str | None,
+    typer.Option(help="Of every image, as in Au40Ag60; before table, file name and file."),
+]
+Elements = Annotated[
+    int | None, typer.Option("--n-elements", help="Instead of a composition.", min=1, max=118)
+]
+Algorithm = Annotated[
+    int, typer.Option(help="2 walks column by column; 1 takes the largest squares first.", min=1, max=2)
+]

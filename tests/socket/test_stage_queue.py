@@ -1,0 +1,205 @@
+"""A stage queue over real sockets: credit, leases, dead workers, garbage."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+
+from protocols import decode, encode
+from protocols.messages import (
+    Credit,
+    Envelope,
+    Failed,
+    Metadata,
+    Probe,
+    Rejected,
+    Started,
+    SurveyImage,
+)
+from services.runtime.endpoints import Inlet, Outlet, Requester, Socket
+from services.runtime.topology import Topology
+from services.runtime.worker import Worker
+from services.stage_queue import StageQueue
+from tests.helpers.hostile_wire import HOSTILE
+from tests.helpers.stages import Halves
+
+from .conftest import until
+
+STAGE = "quality_gate"
+
+
+class Chain:
+    """A stage queue with everything around it in the test's own hands."""
+
+    def __init__(self, topology: Topology) -> None:
+        self.topology = topology
+        self.table = topology.stage_named(STAGE)
+        self.next_stage = Inlet(topology.onward_address(STAGE))
+        self.sink = Inlet(topology.sink.results)
+        self.source = Inlet(topology.source.closed)
+        self.queue = StageQueue(topology, STAGE)
+        self.upstream = Outlet(self.table.frames)
+        self.ends: list[Socket] = []
+
+    def push(self, *seqs: int) -> None:
+        for seq in seqs:
+            self.push_parts(encode(frame(seq)))
+
+    def push_parts(self, parts: Sequence[Any]) -> None:
+        until(lambda: self.upstream.send(parts), self.queue.step)
+
+    def worker_socket(self) -> Requester:
+        requester = Requester(self.table.work)
+        self.ends.append(requester)
+        return requester
+
+    def worker(self) -> Worker:
+        onward = Outlet(self.topology.onward_address(STAGE))
+        sink = Outlet(self.topology.sink.results)
+        self.ends += [onward, sink]
+        return Worker(Halves(), self.worker_socket(), onward, sink)
+
+    def next_frame(self, requester: Requester) -> SurveyImage:
+        got: list[SurveyImage] = []
+
+        def look() -> None:
+            self.queue.step(5)
+            parts = requester.receive(5)
+            if parts is not None:
+                message = decode(parts)
+                if not isinstance(message, Probe):
+                    assert isinstance(message, SurveyImage)
+                    got.append(message)
+
+        until(lambda: got, look)
+        return got[0]
+
+    def close(self) -> None:
+        self.queue.close()
+        for end in (self.next_stage, self.sink, self.source, self.upstream, *self.ends):
+            end.close(0)
+
+
+@pytest.fixture
+def chain(topology: Topology) -> Iterator[Chain]:
+    chain = Chain(topology)
+    yield chain
+    chain.close()
+
+
+def frame(seq: int) -> SurveyImage:
+    envelope = Envelope(run="r", seq=seq, metadata=Metadata(parent_id=f"p{seq}", source="test"))
+    return SurveyImage(envelope=envelope, image=np.full((16, 16), seq, dtype=np.uint16))
+
+
+def test_a_queue_announces_its_epoch_to_the_source(chain: Chain) -> None:
+    heard: list[object] = []
+
+    def look() -> None:
+        chain.queue.step(5)
+        parts = chain.source.receive()
+        if parts is not None:
+            heard.append(decode(parts))
+
+    until(lambda: heard, look)
+    assert isinstance(heard[0], Started)
+    assert heard[0].service == f"{STAGE}.queue"
+
+
+def test_a_worker_gets_as_many_frames_as_it_asked_for(chain: Chain) -> None:
+    chain.push(0, 1, 2)
+    requester = chain.worker_socket()
+    requester.send(encode(Credit(frames=2)))
+    assert [chain.next_frame(requester).envelope.seq for _ in range(2)] == [0, 1]
+    until(lambda: chain.queue.dispatch.waiting == 1, chain.queue.step)
+    requester.send(encode(Credit(frames=1, done=(("r", 0),))))
+    assert chain.next_frame(requester).envelope.seq == 2
+
+
+def test_the_frames_of_a_worker_that_vanishes_go_to_another(chain: Chain) -> None:
+    chain.push(0, 1)
+    dying = chain.worker_socket()
+    dying.send(encode(Credit(frames=2)))
+    chain.next_frame(dying)
+    dying.close(0)
+    heir = chain.worker_socket()
+    heir.send(encode(Credit(frames=2)))
+    frames = [chain.next_frame(heir) for _ in range(2)]
+    assert [(f.envelope.seq, f.envelope.attempt) for f in frames] == [(0, 2), (1, 1)]
+    assert np.array_equal(frames[1].image, frame(1).image)
+
+
+def test_a_frame_that_takes_three_workers_down_is_a_dead_letter(chain: Chain) -> None:
+    chain.push(0)
+    for _ in range(3):
+        dying = chain.worker_socket()
+        dying.send(encode(Credit(frames=1)))
+        chain.next_frame(dying)
+        dying.close(0)
+        until(lambda: not chain.queue.dispatch.workers, chain.queue.step)
+    outcome: list[object] = []
+
+    def look() -> None:
+        chain.queue.step(5)
+        parts = chain.sink.receive()
+        if parts is not None:
+            outcome.append(decode(parts))
+
+    until(lambda: outcome, look)
+    assert isinstance(outcome[0], Failed)
+    assert outcome[0].envelope.metadata.parent_id == "p0"
+    assert "3 workers" in outcome[0].reason
+
+
+def test_the_loop_hands_on_rejects_and_buries(chain: Chain) -> None:
+    """Halves takes even numbers, rejects odd ones, and raises on 13."""
+    chain.push(4, 13, 5)
+    worker = chain.worker()
+    worker.ask()
+    outcomes: dict[int, object] = {}
+
+    def look() -> None:
+        chain.queue.step(5)
+        worker.step(5)
+        for inlet in (chain.next_stage, chain.sink):
+            parts = inlet.receive()
+            if parts is not None:
+                message = decode(parts)
+                outcomes[message.envelope.seq] = message  # type: ignore[union-attr]
+
+    until(lambda: len(outcomes) == 3, look)
+    until(lambda: chain.queue.dispatch.leased == 0, look)
+    taken, failed, rejected = outcomes[4], outcomes[13], outcomes[5]
+    assert isinstance(taken, SurveyImage)
+    assert taken.image[0, 0] == 2
+    (record,) = taken.envelope.stages
+    assert (record.stage, record.findings) == (STAGE, {"halved": True})
+    assert isinstance(rejected, Rejected)
+    assert rejected.reason == "odd: 5 has no half"
+    assert isinstance(failed, Failed)
+    assert failed.reason == "RuntimeError: unlucky"
+    assert "in handle" in failed.traceback
+
+
+@pytest.mark.parametrize("name", sorted(HOSTILE))
+def test_after_garbage_the_next_good_frame_flows(chain: Chain, name: str) -> None:
+    parts = HOSTILE[name]
+    chain.push_parts(parts or [b""])
+    chain.push(1)
+    worker = chain.worker()
+    worker._inbox.send(parts or [b""])  # to the queue's other address too
+    worker.ask()
+    outcomes: list[int] = []
+
+    def look() -> None:
+        chain.queue.step(5)
+        worker.step(5)
+        for inlet in (chain.next_stage, chain.sink):
+            received = inlet.receive()
+            if received is not None:
+                outcomes.append(decode(received).envelope.seq)  # type: ignore[union-attr]
+
+    until(lambda: 1 in outcomes, look)

@@ -1,0 +1,54 @@
+"""The spool: whole files, named by number alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from protocols import DecodeError
+from services.runtime.spool import Spool
+
+
+@pytest.fixture
+def spool(tmp_path: Path) -> Spool:
+    return Spool(tmp_path / "spool", tmp_path / "dead")
+
+
+def test_a_message_comes_back_as_it_went(spool: Spool) -> None:
+    spool.write(7, [b"HF\x01", b"header", memoryview(b"pixels")])
+    assert [bytes(part) for part in spool.read(7)] == [b"HF\x01", b"header", b"pixels"]
+
+
+def test_a_removed_frame_is_gone_and_may_be_removed_again(spool: Spool) -> None:
+    spool.write(7, [b"x"])
+    spool.remove(7)
+    spool.remove(7)
+    with pytest.raises(OSError, match="No such file"):
+        spool.read(7)
+
+
+def test_a_dead_letter_is_kept_beside(spool: Spool, tmp_path: Path) -> None:
+    spool.write(7, [b"x"])
+    spool.keep_as_dead_letter(7)
+    spool.keep_as_dead_letter(8)
+    assert [path.name for path in (tmp_path / "dead").iterdir()] == ["000000000007.hf"]
+
+
+def test_a_torn_file_is_named_wherever_it_is_cut(spool: Spool, tmp_path: Path) -> None:
+    spool.write(7, [b"HF\x01", b"header"])
+    (path,) = (tmp_path / "spool").iterdir()
+    whole = path.read_bytes()
+    part_ends = {0, 4 + 3}
+    for length in set(range(len(whole))) - part_ends:
+        path.write_bytes(whole[:length])
+        with pytest.raises(DecodeError):
+            spool.read(7)
+
+
+def test_what_a_killed_writer_left_is_swept_up(tmp_path: Path) -> None:
+    folder = tmp_path / "spool"
+    folder.mkdir()
+    (folder / "000000000001.partial").write_bytes(b"half")
+    Spool(folder, tmp_path / "dead")
+    assert list(folder.iterdir()) == []
