@@ -1,0 +1,54 @@
+"""boxes.csv and frames.csv. UTF-8, lines end with a line feed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import BinaryIO
+
+from .cells import cell, text_cell
+from .rows import BOX_COLUMNS, FRAME_COLUMNS
+from .view import View
+
+
+class BoxesCsv:
+    """boxes.csv: one row a box."""
+
+    name = "boxes.csv"
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        file.write(_line(BOX_COLUMNS))
+
+    def add(self, view: View) -> None:
+        """Append the rows of one parent image."""
+        texts = view.box_texts("")
+        if not texts:
+            return
+        parent = f"{text_cell(view.row.parent_id)},{text_cell(view.row.source)},"
+        lines = [f"{parent}{','.join(values)}\n" for values in zip(*texts, strict=True)]
+        self._file.write("".join(lines).encode())
+
+    def finish(self) -> None:
+        """Nothing is held back."""
+
+
+class FramesCsv:
+    """frames.csv: one row a parent image, rejected and failed ones too."""
+
+    name = "frames.csv"
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        file.write(_line(FRAME_COLUMNS))
+
+    def add(self, view: View) -> None:
+        """Append the row of one parent image."""
+        row = view.row
+        self._file.write(_line(cell(getattr(row, column)) for column in FRAME_COLUMNS))
+
+    def finish(self) -> None:
+        """Nothing is held back."""
+
+
+def _line(cells: Iterable[str]) -> bytes:
+    return (",".join(cells) + "\n").encode()

@@ -1,0 +1,138 @@
+"""boxes.jsonl: one batch a parent image, also when it holds no box."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any, BinaryIO
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import astuple
+
+from protocols.messages import Located
+
+from .record import Record
+from .rows import BoxColumns
+from .view import View
+
+SCHEMA = "haadflow.boxes/1"
+
+_BOX = "{" + ",".join(f'"{name}":%s' for name in BoxColumns.__struct_fields__) + "}"
+
+
+class _Head(Struct, frozen=True, kw_only=True):
+    """The batch up to its boxes, in the order of the file."""
+
+    schema: str
+    batch_id: str
+    parent_id: str
+    source: str
+    frame_index: int
+    created_utc: str
+    parent_height: int | None
+    parent_width: int | None
+    pixel_size_nm: float | None
+    scan_rotation_deg: None
+    origin: str
+    convention: str
+    outcome: str
+    stage: str | None
+    """Where it was rejected or failed."""
+    reason: str | None
+    composition: str | None
+    composition_from: str | None
+    n_elements: int | None
+    n_peaks: int | None
+    k: int | None
+    bounding_box_px: tuple[int, int, int, int] | None
+    """x0, y0, x1, y1, half-open."""
+    extra: dict[str, str]
+    n_boxes: int
+
+
+class _Provenance(Struct, frozen=True, kw_only=True):
+    """How the boxes came about."""
+
+    software: str
+    wire_version: int
+    attempts: int
+    intensity_scaling: Any
+    parameters: dict[str, dict[str, Any]]
+    findings: dict[str, dict[str, Any]]
+    stage_ms: dict[str, float]
+
+
+class BoxesJsonl:
+    """boxes.jsonl: the record that goes to scan controllers, with its provenance."""
+
+    name = "boxes.jsonl"
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+
+    def add(self, view: View) -> None:
+        """Append the batch of one parent image."""
+        head = _json.encode(_head(view))
+        boxes = ",".join([_BOX % row for row in zip(*view.box_texts("null"), strict=True)])
+        provenance = _json.encode(_provenance(view.record))
+        self._file.write(
+            b'%b,"boxes":[%b],"provenance":%b}\n' % (head[:-1], boxes.encode(), provenance)
+        )
+
+    def finish(self) -> None:
+        """Nothing is held back."""
+
+
+def _head(view: View) -> _Head:
+    outcome, row = view.record.outcome, view.row
+    located = outcome if isinstance(outcome, Located) else None
+    return _Head(
+        schema=SCHEMA,
+        batch_id=f"{outcome.envelope.run}/{outcome.envelope.seq}",
+        parent_id=row.parent_id,
+        source=row.source,
+        frame_index=outcome.envelope.seq,
+        created_utc=_utc(view.record.created_unix),
+        parent_height=row.parent_height,
+        parent_width=row.parent_width,
+        pixel_size_nm=row.pixel_size_nm,
+        scan_rotation_deg=None,
+        origin="top-left",
+        convention="half-open pixel edges",
+        outcome=row.outcome,
+        stage=None if isinstance(outcome, Located) else outcome.stage,
+        reason=row.reason,
+        composition=row.composition,
+        composition_from=row.composition_from,
+        n_elements=row.n_elements,
+        n_peaks=row.n_peaks,
+        k=row.k,
+        bounding_box_px=astuple(located.bounding_box) if located else None,
+        extra=outcome.envelope.metadata.extra,
+        n_boxes=row.n_boxes,
+    )
+
+
+def _provenance(record: Record) -> _Provenance:
+    stages = record.outcome.envelope.stages
+    scaling = [stage.findings["scaling"] for stage in stages if "scaling" in stage.findings]
+    return _Provenance(
+        software=record.writer.software,
+        wire_version=record.writer.wire_version,
+        attempts=record.outcome.envelope.attempt,
+        intensity_scaling=scaling[0] if scaling else None,
+        parameters={stage.stage: stage.parameters for stage in stages},
+        findings={
+            stage.stage: {key: value for key, value in stage.findings.items() if key != "scaling"}
+            for stage in stages
+        },
+        stage_ms={stage.stage: round(stage.milliseconds, 3) for stage in stages},
+    )
+
+
+def _utc(unix: float) -> str:
+    moment = datetime.fromtimestamp(unix, UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+_json = msgspec.json.Encoder()

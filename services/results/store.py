@@ -1,0 +1,258 @@
+"""What the coordinate sink keeps: one row a parent image in an SQLite file.
+
+The sink commits a batch of outcomes, and only then tells the source that these frames are
+closed. `(run, seq)` is the key; a frame that comes again, because its acknowledgement was
+lost, changes nothing: the first outcome stays.
+
+* WAL: others read (`verify`, exports, pictures) while the sink writes.
+* synchronous=FULL: a commit is on the disk before it is acknowledged, so that a power cut
+  loses no frame either. Against a killed process NORMAL would do; the difference is one
+  fsync a batch (docs/results.md has figures).
+* Readers page through the rows and hold no transaction meanwhile, so that a slow reader
+  never keeps the write-ahead log from being folded in.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from msgspec import Struct
+
+from protocols.messages import Outcome
+
+from .dictionaries import Dictionaries
+from .errors import StoreError
+from .record import (
+    Kind,
+    Record,
+    Writer,
+    kind_of,
+    pack_arrays,
+    pack_header,
+    unpack_outcome,
+)
+from .schema import open_for_reading, open_for_writing
+
+_ROWS = 128
+_SHORT_ROWS = 4096
+"""How many rows are read at a time, with and without their boxes."""
+
+_RUNS = (
+    "INSERT OR IGNORE INTO runs (run) VALUES (?)",
+    "SELECT id FROM runs WHERE run = ?",
+)
+_WRITERS = (
+    "INSERT OR IGNORE INTO writers (software, wire_version) VALUES (?, ?)",
+    "SELECT id FROM writers WHERE software = ? AND wire_version = ?",
+)
+
+
+class Counts(Struct, frozen=True, kw_only=True):
+    """How many frames ended how."""
+
+    located: int = 0
+    rejected: int = 0
+    failed: int = 0
+
+    @property
+    def total(self) -> int:
+        """All frames in the store."""
+        return self.located + self.rejected + self.failed
+
+
+class ResultStore:
+    """The outcomes of all frames, in one file.
+
+    Parameters
+    ----------
+    path
+        The file; made if absent, unless `read_only`.
+    writer
+        The software that commits, kept beside each outcome. None opens the store for reading.
+    clock
+        Seconds since 1970-01-01 UTC; the time of each commit is kept.
+
+    Raises
+    ------
+    StoreError
+        If the file is something else, of a newer schema, unreadable or, for reading, absent.
+        Every method raises it too when the file turns out to be damaged, locked or full.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        writer: Writer | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.path = path
+        self._writer = writer
+        self._clock = clock
+        with self._explained():
+            self._db = open_for_reading(path) if writer is None else open_for_writing(path)
+        self._dictionaries = Dictionaries(self._db)
+
+    def commit(self, outcomes: Sequence[Outcome]) -> int:
+        """Keep these outcomes: all of them or, on an error, none.
+
+        Parameters
+        ----------
+        outcomes
+            In any order; those whose (run, seq) is already kept are ignored.
+
+        Returns
+        -------
+        int
+            How many were new.
+        """
+        if self._writer is None:
+            raise StoreError(self.path, "was opened for reading only")
+        added: Counter[Kind] = Counter()
+        with self._explained(), self._transaction():
+            created = self._clock()
+            writer = self._number(_WRITERS, (self._writer.software, self._writer.wire_version))
+            for outcome in outcomes:
+                run = self._number(_RUNS, (outcome.envelope.run,))
+                if not self._has(run, outcome.envelope.seq):
+                    self._insert(run, outcome, created, writer)
+                    added[kind_of(outcome)] += 1
+            self._db.executemany(
+                "INSERT INTO counts VALUES (?, ?)"
+                " ON CONFLICT (outcome) DO UPDATE SET frames = frames + excluded.frames",
+                added.items(),
+            )
+        return added.total()
+
+    def counts(self) -> Counts:
+        """Say how many frames ended how; takes the same time however many there are."""
+        with self._explained():
+            return Counts(**dict(self._db.execute("SELECT outcome, frames FROM counts")))
+
+    def known(self, run: str, seqs: Iterable[int]) -> set[int]:
+        """Tell which of these frames of a run already have an outcome here."""
+        with self._explained():
+            found = self._db.execute("SELECT id FROM runs WHERE run = ?", (run,)).fetchone()
+            return {seq for seq in seqs if self._has(found[0], seq)} if found else set()
+
+    def kinds(self, run: str) -> Iterator[tuple[int, Kind]]:
+        """Go through the outcomes of a run by seq, and say of each only how it ended."""
+        last = -1
+        while True:
+            with self._explained():
+                page = self._db.execute(
+                    "SELECT seq, outcome FROM outcomes"
+                    " WHERE run = (SELECT id FROM runs WHERE run = ?) AND seq > ?"
+                    " ORDER BY seq LIMIT ?",
+                    (run, last, _SHORT_ROWS),
+                ).fetchall()
+            if not page:
+                return
+            yield from page
+            last = page[-1][0]
+
+    def records(self) -> Iterator[Record]:
+        """Go through all outcomes: runs in the order they came, frames by seq.
+
+        The memory used does not depend on their number. What is committed meanwhile is seen
+        if it belongs behind the place already reached.
+        """
+        place = (-1, 0)
+        while page := self._page(place):
+            for run_number, run, seq, kind, software, wire, created, header, arrays in page:
+                try:
+                    whole = self._dictionaries.inflate(kind, header)
+                    record = Record(
+                        outcome=unpack_outcome(kind, whole, arrays),
+                        created_unix=created,
+                        writer=Writer(software=software, wire_version=wire),
+                    )
+                except (ValueError, TypeError, sqlite3.Error) as error:
+                    raise StoreError(self.path, f"frame {run}/{seq} is damaged: {error}") from error
+                place = (run_number, seq)
+                yield record
+
+    def results(self) -> Iterator[Outcome]:
+        """Go through all outcomes as `records` does, without the store's own notes."""
+        return (record.outcome for record in self.records())
+
+    def close(self) -> None:
+        """Close the file; as the last to close it, fold the write-ahead log in."""
+        self._db.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _page(self, place: tuple[int, int]) -> list[tuple[Any, ...]]:
+        """Read the rows that follow (run, seq)."""
+        with self._explained():
+            return self._db.execute(
+                "SELECT runs.id, runs.run, seq, outcome, software, wire_version, created_unix,"
+                " header, boxes FROM outcomes"
+                " LEFT JOIN runs ON runs.id = outcomes.run LEFT JOIN writers ON writers.id = writer"
+                " WHERE (outcomes.run, seq) > (?, ?) ORDER BY outcomes.run, seq LIMIT ?",
+                (*place, _ROWS),
+            ).fetchall()
+
+    def _insert(self, run: int, outcome: Outcome, created: float, writer: int) -> None:
+        kind = kind_of(outcome)
+        self._db.execute(
+            "INSERT INTO outcomes (run, seq, outcome, writer, created_unix, header, boxes)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (
+                run,
+                outcome.envelope.seq,
+                kind,
+                writer,
+                created,
+                self._dictionaries.deflate(kind, pack_header(outcome)),
+                pack_arrays(outcome),
+            ),
+        )
+
+    def _has(self, run: int, seq: int) -> bool:
+        found = self._db.execute("SELECT 1 FROM outcomes WHERE run = ? AND seq = ?", (run, seq))
+        return found.fetchone() is not None
+
+    def _number(self, names: tuple[str, str], values: tuple[str | int, ...]) -> int:
+        """Return the number that stands for a run or a writer in the rows; new ones get one."""
+        add, find = names
+        self._db.execute(add, values)
+        number: int = self._db.execute(find, values).fetchone()[0]
+        return number
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._db.execute("COMMIT")
+        except BaseException:
+            # A dictionary remembered but not written would make later rows unreadable.
+            self._dictionaries.forget()
+            if self._db.in_transaction:  # not so if SQLite itself rolled back, as on a full disk
+                self._db.execute("ROLLBACK")
+            raise
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Turn SQLite's errors into one that names the file."""
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise StoreError(self.path, str(error)) from error

@@ -1,0 +1,53 @@
+"""What every table writer asks of one stored outcome, each answered once."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+from protocols.messages import Located
+
+from .cells import column_texts
+from .record import Record
+from .rows import BoxColumns, FrameRow, box_columns, frame_row
+
+
+class View:
+    """One stored outcome, as the tables see it.
+
+    Parameters
+    ----------
+    record
+        The outcome as the store keeps it.
+    """
+
+    def __init__(self, record: Record) -> None:
+        self.record = record
+
+    @cached_property
+    def row(self) -> FrameRow:
+        """The row of frames.csv."""
+        return frame_row(self.record.outcome)
+
+    @cached_property
+    def columns(self) -> BoxColumns | None:
+        """The columns of boxes.csv; None where there is no box."""
+        outcome = self.record.outcome
+        return box_columns(outcome) if isinstance(outcome, Located) and len(outcome.boxes) else None
+
+    def box_texts(self, unknown: str) -> list[list[str]]:
+        """Write the columns as text, in the table's order, what is not known as `unknown`.
+
+        Returns
+        -------
+        list
+            One list of N texts a column; no list where there is no box.
+        """
+        if not self.columns:
+            return []
+        blank = [unknown] * len(self.columns.box_id)
+        return [blank if texts is None else texts for texts in self._texts]
+
+    @cached_property
+    def _texts(self) -> list[list[str] | None]:
+        columns = [getattr(self.columns, name) for name in BoxColumns.__struct_fields__]
+        return [None if column is None else column_texts(column) for column in columns]
