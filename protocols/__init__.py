@@ -4,7 +4,8 @@ from .arrays import Buffer
 from .bounds import REASON_CHARS, TRACEBACK_CHARS, fit
 from .codec import decode, encode, envelope_of
 from .errors import DecodeError, EncodeError, ProtocolError, UnexpectedMessage, UnknownVersion
-from .header import FIRST_PART, VERSION, FrameIdentity, offer_number, peek, with_attempt
+from .header import FIRST_PART, VERSION
+from .identity import FrameIdentity, offer_number, peek, with_attempt
 from .limits import DEFAULT_LIMITS, Limits
 from .parts import join_parts, split_parts
 

@@ -65,7 +65,7 @@ def _located(message: m.Located) -> str | None:
         return None
     if message.regions.min() < 1:
         return "regions: 0 is background, boxes belong to regions from 1"
-    x, y, size = message.boxes.astype(np.int64).T  # int32 would wrap at x + size
+    x, y, size = np.ascontiguousarray(message.boxes.T, np.int64)  # int32 would wrap at x + size
     wrong = (x < 0) | (y < 0) | (size < 1)
     wrong |= (x + size > grid.parent_width) | (y + size > grid.parent_height)
     if wrong.any():

@@ -61,34 +61,28 @@ def encode(message: Message, *, limits: Limits = DEFAULT_LIMITS) -> list[Buffer]
     if kind is None:
         raise EncodeError(f"{type(message).__name__} is not a message of the wire format")
     entries: list[dict[str, Any]] = []
-    buffers: list[Buffer] = []
+    parts: list[Buffer] = [FIRST_PART, b""]
     for name, rule in kind.arrays.items():
         entry, buffer = to_wire(name, getattr(message, name), rule)
         if buffer.nbytes > limits.array_bytes:
             raise EncodeError(f"{name}: {buffer.nbytes} bytes, the limit is {limits.array_bytes}")
         entries.append(entry)
-        buffers.append(buffer)
+        parts.append(buffer)
     try:
         body = {
             name: msgspec.to_builtins(getattr(message, name), enc_hook=_plain_number)
             for name in kind.plain
         }
-        arrays = {name: getattr(message, name) for name in kind.arrays}
-        checked = msgspec.convert({**body, **arrays}, kind.type)
-        header = write_header(kind.name, body, entries)
-    except msgspec.ValidationError as error:
-        field, reason = explain(error, body)
-        raise EncodeError(f"{kind.name}: {field}: {reason}") from None
+        parts[1] = write_header(kind.name, body, entries)
     except (ValueError, TypeError, OverflowError, RecursionError) as error:
         raise EncodeError(f"{kind.name}: {str(error)[:500]}") from error
-    wrong = flaw(checked)
-    if wrong:
-        raise EncodeError(f"{kind.name}: {wrong}")
-    if len(header) > limits.header_bytes:
-        raise EncodeError(
-            f"{kind.name}: header of {len(header)} bytes, the limit is {limits.header_bytes}"
-        )
-    return [FIRST_PART, header, *buffers]
+    arrays = {name: getattr(message, name) for name in kind.arrays}
+    try:
+        # What the other end will see: a header is small, and a frame that is refused there is lost.
+        _message(kind, {**read_header(parts, limits)["body"], **arrays})
+    except DecodeError as error:
+        raise EncodeError(str(error)) from None
+    return parts
 
 
 @overload
@@ -150,17 +144,7 @@ def decode(
     """
     header = read_header(parts, limits)
     kind = _kind(header["type"], expect)
-    fields: dict[str, Any] = header["body"]
-    fields.update(_arrays(kind, header["arrays"], parts, limits))
-    try:
-        message = msgspec.convert(fields, kind.type)
-    except (ValueError, RecursionError) as error:
-        field, reason = explain(error, fields)
-        raise DecodeError(f"{kind.name}: {reason}", part=1, field=field) from None
-    wrong = flaw(message)
-    if wrong:
-        raise DecodeError(f"{kind.name}: {wrong}")
-    return message
+    return _message(kind, {**header["body"], **_arrays(kind, header["arrays"], parts, limits)})
 
 
 def envelope_of(parts: Sequence[Buffer], *, limits: Limits = DEFAULT_LIMITS) -> Envelope:
@@ -189,6 +173,19 @@ def _kind(name: str, expect: tuple[type[Struct], ...] | None) -> Kind:
     if kind is None:
         raise UnexpectedMessage(f"no message is called {shown(name)}", part=1, field="type")
     return kind
+
+
+def _message(kind: Kind, fields: dict[str, Any]) -> Message:
+    """Convert and check: fields within their bounds, and in agreement with each other."""
+    try:
+        message = msgspec.convert(fields, kind.type)
+    except (ValueError, RecursionError) as error:
+        field, reason = explain(error, fields)
+        raise DecodeError(f"{reason} (in {kind.name})", part=1, field=field) from None
+    wrong = flaw(message)
+    if wrong:
+        raise DecodeError(f"{wrong} (in {kind.name})")
+    return message
 
 
 def _arrays(

@@ -38,10 +38,9 @@ def explain(error: Exception, fields: Mapping[str, object]) -> tuple[str, str]:
     reason = text[: place.start()] if place else text
     path = place["path"] if place else ""
     reason = reason.replace(_REGEX, "text without control characters")[:500]
-    came = _value_at(path, fields)
-    plain = came is None or isinstance(came, str | int | float)
-    if plain and not (place and place["key"]) and "got" not in reason:
-        reason = f"{reason}, came {shown(came)}"
+    # "in a key" has no value of its own to show, and "got" says what came already.
+    if reason.startswith("Expected") and ", got" not in reason and not (place and place["key"]):
+        reason = f"{reason}, came {shown(_value_at(path, fields))}"
     return f"body{path}", reason
 
 

@@ -1,22 +1,16 @@
-"""The first two parts of every message: the magic with its version, and the msgpack header.
-
-Here is also what a stage queue needs and no more: who a frame is, and the same frame with its
-attempt raised, without a look at its arrays.
-"""
+"""The first two parts of every message: the magic with its version, and the msgpack header."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 # msgpack ships no types; it is called in this file only.
 import msgpack  # type: ignore[import-untyped]
-import msgspec
 
 from .arrays import Buffer
-from .bounds import LARGEST_COUNT, Name
-from .errors import DecodeError, EncodeError, UnknownVersion, shown
-from .limits import DEFAULT_LIMITS, Limits
+from .errors import DecodeError, UnknownVersion, shown
+from .limits import Limits
 
 MAGIC = b"HF"
 VERSION = 1
@@ -24,104 +18,6 @@ FIRST_PART = MAGIC + bytes([VERSION])
 
 _KEYS = (("type", str, "text"), ("body", dict, "a map"), ("arrays", list, "a list"))
 _NESTED = frozenset({dict, list, bytes})
-
-
-class FrameIdentity(NamedTuple):
-    """Which frame a multipart message carries. (run, seq) names a frame everywhere."""
-
-    type: str
-    run: str
-    seq: int
-    attempt: int
-
-
-def peek(parts: Sequence[Buffer], *, limits: Limits = DEFAULT_LIMITS) -> FrameIdentity:
-    """Learn which frame a message carries, without touching its arrays.
-
-    Parameters
-    ----------
-    parts : sequence of bytes or memoryview
-        A multipart message.
-    limits : Limits
-        Bounds on what is read.
-
-    Returns
-    -------
-    FrameIdentity
-        The type's name as it was sent, which may be one this version does not know; run, seq,
-        attempt.
-
-    Raises
-    ------
-    DecodeError
-        If the header cannot be read or carries no frame.
-    """
-    header = read_header(parts, limits)
-    envelope = _envelope(header)
-    run, seq, attempt = envelope.get("run"), envelope.get("seq"), envelope.get("attempt", 1)
-    try:
-        run = msgspec.convert(run, Name)
-    except msgspec.ValidationError:
-        raise _refusal("run", "a name without control characters", run) from None
-    if type(seq) is not int or not 0 <= seq <= LARGEST_COUNT:
-        raise _refusal("seq", "a whole number from 0", seq)
-    if type(attempt) is not int or not 1 <= attempt <= LARGEST_COUNT:
-        raise _refusal("attempt", "a whole number from 1", attempt)
-    return FrameIdentity(header["type"], run, seq, attempt)
-
-
-def offer_number(parts: Sequence[Buffer], *, limits: Limits = DEFAULT_LIMITS) -> int:
-    """Return the number of an offer that cannot be decoded, so that its refusal names it.
-
-    Parameters
-    ----------
-    parts : sequence of bytes or memoryview
-        What a detector sent.
-    limits : Limits
-        Bounds on what is read.
-
-    Returns
-    -------
-    int
-        Its `offer` field, or 0 if not even that can be read.
-    """
-    try:
-        number = read_header(parts, limits)["body"].get("offer")
-    except DecodeError:
-        return 0
-    return number if type(number) is int and 0 <= number <= LARGEST_COUNT else 0
-
-
-def with_attempt(
-    parts: Sequence[Buffer], attempt: int, *, limits: Limits = DEFAULT_LIMITS
-) -> list[Buffer]:
-    """Return the same frame with another attempt number.
-
-    Parameters
-    ----------
-    parts : sequence of bytes or memoryview
-        A multipart message that carries a frame.
-    attempt : int
-        From 1.
-    limits : Limits
-        Bounds on what is read.
-
-    Returns
-    -------
-    list of bytes or memoryview
-        The header is written anew, with fields this version does not know kept as they came; the
-        arrays are the same objects.
-
-    Raises
-    ------
-    DecodeError
-        If the header cannot be read or carries no frame.
-    """
-    if attempt < 1:
-        raise EncodeError(f"attempt: expected a whole number from 1, came {attempt}")
-    header = read_header(parts, limits)
-    _envelope(header)["attempt"] = attempt
-    return [FIRST_PART, _pack(header), *parts[2:]]
 
 
 def read_header(parts: Sequence[Buffer], limits: Limits) -> dict[str, Any]:
@@ -178,7 +74,7 @@ def write_header(type_name: str, body: dict[str, Any], arrays: list[dict[str, An
     bytes
         The msgpack of it; keys in the order given, so that equal messages are equal bytes.
     """
-    return _pack({"type": type_name, "body": body, "arrays": arrays})
+    return pack({"type": type_name, "body": body, "arrays": arrays})
 
 
 def _check_magic(first: Buffer) -> None:
@@ -189,7 +85,8 @@ def _check_magic(first: Buffer) -> None:
     raise UnknownVersion(f"wire version {first[2]} came, this reader knows {VERSION}", part=0)
 
 
-def _pack(header: dict[str, Any]) -> bytes:
+def pack(header: dict[str, Any]) -> bytes:
+    """Return the msgpack of a whole header."""
     packed: bytes = msgpack.packb(header)
     return packed
 
@@ -236,20 +133,3 @@ def _check_nesting(header: dict[str, Any], depth: int) -> None:
             return
         level = inner
     raise DecodeError(f"the header is nested deeper than {depth}", part=1)
-
-
-def _envelope(header: dict[str, Any]) -> dict[str, Any]:
-    envelope = header["body"].get("envelope")
-    if not isinstance(envelope, dict):
-        raise DecodeError(
-            f"expected a frame, came {shown(header['type'])} without an envelope",
-            part=1,
-            field="body.envelope",
-        )
-    return envelope
-
-
-def _refusal(name: str, expected: str, came: object) -> DecodeError:
-    return DecodeError(
-        f"expected {expected}, came {shown(came)}", part=1, field=f"body.envelope.{name}"
-    )
