@@ -7,13 +7,13 @@ from dataclasses import asdict
 from typing import Any
 
 from pipeline import ClusterParams, cluster, warm_up
-from protocols.messages import FilteredCrop, Regions
+from protocols.messages import FilteredCrop, Regions, Rejected
 
 from .runtime.stage import Handled, parameters_from
 
 
 class Clustering:
-    """FilteredCrop -> Regions."""
+    """FilteredCrop -> Regions, or Rejected when all of the crop is background."""
 
     name = "clustering"
     accepts = FilteredCrop
@@ -25,8 +25,22 @@ class Clustering:
 
     def handle(self, frame: FilteredCrop) -> Handled:
         """Choose k by Procedure 1 and cluster."""
-        n_elements = frame.envelope.metadata.n_elements
-        found = cluster(frame.filtered, n_elements, self._params)
+        metadata = frame.envelope.metadata
+        found = cluster(frame.filtered, metadata.n_elements, self._params)
+        findings = {
+            "k_from": "composition" if metadata.composition else found.k_from,
+            "k_wanted": found.k_wanted,
+            "centers": list(found.centers),
+        }
+        if found.reason is not None:
+            rejected = Rejected(
+                envelope=frame.envelope,
+                stage=self.name,
+                reason=found.reason,
+                parent_height=frame.grid.parent_height,
+                parent_width=frame.grid.parent_width,
+            )
+            return Handled(rejected, findings)
         message = Regions(
             envelope=frame.envelope,
             grid=frame.grid,
@@ -35,7 +49,6 @@ class Clustering:
             k=found.k,
             labels=found.labels,
         )
-        findings = {"k_from": found.k_from, "centers": [float(c) for c in found.centers]}
         return Handled(message, findings)
 
     def warm_up(self) -> None:

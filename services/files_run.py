@@ -73,9 +73,7 @@ def accept_files(run: FilesRun, places: Places) -> int:
     ValueError
         The composition or the metadata table is wrong.
     """
-    resolver = Resolver(
-        table=run.metadata, composition=run.composition, n_elements=run.n_elements
-    )
+    resolver = Resolver(table=run.metadata, composition=run.composition, n_elements=run.n_elements)
     found = find_images(run.paths, recursive=run.recursive)
     places.hidden.mkdir(parents=True, exist_ok=True)
     with Ledger(places.ledger) as ledger:

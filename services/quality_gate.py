@@ -11,7 +11,16 @@ from dataclasses import asdict
 from typing import Any
 
 from pipeline import Grid as PipelineGrid
-from pipeline import QualityParams, as_image, assess, downsize, find_scaling, too_small, warm_up
+from pipeline import (
+    MIN_SIDE,
+    QualityParams,
+    as_image,
+    assess,
+    downsize,
+    find_scaling,
+    too_small,
+    warm_up,
+)
 from protocols.messages import Grid, GridImage, Rejected, SurveyImage
 
 from .runtime.stage import Handled, parameters_from
@@ -32,9 +41,8 @@ class QualityGate:
         """Scale, downsize and assess one parent image."""
         image = as_image(frame.image)
         height, width = image.shape
-        refusal = too_small(height, width)
-        if refusal is not None:
-            return self._reject(frame, refusal, {})
+        if min(height, width) < MIN_SIDE:
+            return self._reject(frame, too_small(height, width), {})
         grid = PipelineGrid.for_parent(height, width)
         scaling = find_scaling(image)
         grid_image = downsize(image, scaling, grid)

@@ -62,7 +62,9 @@ class Source:
         self.resent = 0
         self._clock = clock
         self._log = structlog.get_logger()
-        self._spool = Spool(places.spool, places.dead_letters)
+        self._spool = Spool(
+            places.spool, places.dead_letters, places.keepsakes, keep_first=table.keep_first
+        )
         self._intake = Intake(self.ledger, self._spool, ahead=min(8, table.window_frames))
         self._closed = Inlet(table.closed)
         self._chain = Outlet(topology.stage[0].frames)
@@ -122,10 +124,7 @@ class Source:
         self.open -= self.ledger.close_frames(outcomes, sent_through=self.window.sent_through)
         for seq, outcome in outcomes:
             self.window.close(seq, now)
-            if outcome == "failed":
-                self._spool.keep_as_dead_letter(seq)
-            else:
-                self._spool.remove(seq)
+            self._spool.close(seq, failed=outcome == "failed")
 
     def _hear_start(self, started: Started) -> None:
         note = f"epoch of {started.service}"
@@ -161,7 +160,8 @@ class Source:
 
         def spool(seq: int) -> None:
             fresh = LedgerFrame(seq, offer.metadata, None, time.time(), 1)
-            message = SurveyImage(envelope=first_envelope(self.ledger.run, fresh), image=offer.image)
+            envelope = first_envelope(self.ledger.run, fresh)
+            message = SurveyImage(envelope=envelope, image=offer.image)
             self._spool.write(seq, encode(message))
             self._intake.remember(seq, message)
 

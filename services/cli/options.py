@@ -24,5 +24,6 @@ Elements = Annotated[
     int | None, typer.Option("--n-elements", help="Instead of a composition.", min=1, max=118)
 ]
 Algorithm = Annotated[
-    int, typer.Option(help="2 walks column by column; 1 takes the largest squares first.", min=1, max=2)
+    int,
+    typer.Option(help="2 walks column by column; 1 takes the largest squares first.", min=1, max=2),
 ]

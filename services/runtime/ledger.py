@@ -162,6 +162,11 @@ class Ledger:
             for seq, meta, reference, unix, attempt in rows
         ]
 
+    def reference(self, seq: int) -> str | None:
+        """Return the file that a frame was read from, if it came from one."""
+        row = self._db.execute("SELECT reference FROM frames WHERE seq=?", (seq,)).fetchone()
+        return None if row is None else row[0]
+
     def close_frames(self, outcomes: Sequence[tuple[int, str]], *, sent_through: int) -> int:
         """Mark frames closed, and how far frames have been sent; return how many were open."""
         self._db.execute("BEGIN IMMEDIATE")

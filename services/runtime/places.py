@@ -37,6 +37,11 @@ class Places(NamedTuple):
         return self.hidden / "deadletter"
 
     @property
+    def keepsakes(self) -> Path:
+        """Spooled images of the first frames, for the pictures."""
+        return self.hidden / "first-images"
+
+    @property
     def logs(self) -> Path:
         """One log a service."""
         return self.hidden / "logs"

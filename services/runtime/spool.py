@@ -13,21 +13,32 @@ from protocols import Buffer, join_parts, split_parts
 
 
 class Spool:
-    """A folder of spooled frames, and one beside it for the dead letters among them."""
+    """Spooled frames.
 
-    def __init__(self, folder: Path, dead_letters: Path) -> None:
+    Parameters
+    ----------
+    folder
+        Frames that are open.
+    dead_letters
+        Where the failed ones go, to be looked at.
+    keepsakes
+        Where the first `keep_first` go when they are closed, so that pictures can be drawn.
+    """
+
+    def __init__(
+        self, folder: Path, dead_letters: Path, keepsakes: Path, *, keep_first: int = 0
+    ) -> None:
         self._folder = folder
         self._dead_letters = dead_letters
+        self._keepsakes = keepsakes
+        self._keep_first = keep_first
         folder.mkdir(parents=True, exist_ok=True)
         for leftover in folder.glob("*.partial"):
             leftover.unlink()
 
-    def _path(self, seq: int) -> Path:
-        return self._folder / f"{seq:012d}.hf"
-
     def write(self, seq: int, parts: Sequence[Buffer]) -> None:
         """Write a message; `OSError` when the disk does not take it."""
-        path = self._path(seq)
+        path = self._folder / name_of(seq)
         partial = path.with_suffix(".partial")
         try:
             partial.write_bytes(join_parts(parts))
@@ -38,15 +49,24 @@ class Spool:
 
     def read(self, seq: int) -> list[memoryview]:
         """Return a spooled message; `OSError` or `DecodeError` when it is not whole."""
-        return split_parts(self._path(seq).read_bytes())
+        return split_parts((self._folder / name_of(seq)).read_bytes())
 
-    def remove(self, seq: int) -> None:
-        """Forget a frame that is closed."""
-        self._path(seq).unlink(missing_ok=True)
+    def close(self, seq: int, *, failed: bool) -> None:
+        """Forget a frame that is closed, or move it where it is wanted."""
+        if failed:
+            self._move(seq, self._dead_letters)
+        elif seq < self._keep_first:
+            self._move(seq, self._keepsakes)
+        else:
+            (self._folder / name_of(seq)).unlink(missing_ok=True)
 
-    def keep_as_dead_letter(self, seq: int) -> None:
-        """Move a failed frame aside, where it can be looked at."""
-        path = self._path(seq)
+    def _move(self, seq: int, folder: Path) -> None:
+        path = self._folder / name_of(seq)
         if path.exists():
-            self._dead_letters.mkdir(parents=True, exist_ok=True)
-            path.replace(self._dead_letters / path.name)
+            folder.mkdir(parents=True, exist_ok=True)
+            path.replace(folder / path.name)
+
+
+def name_of(seq: int) -> str:
+    """Return the file name of a spooled frame."""
+    return f"{seq:012d}.hf"

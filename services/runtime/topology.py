@@ -54,6 +54,8 @@ class SourceTable(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """Frames in the chain and not yet closed, at most."""
     window_bytes: Positive = 256 * 1024 * 1024
     """Their images together, at most."""
+    keep_first: Annotated[int, Meta(ge=0)] = 100
+    """Images of so many frames outlive their frame in the spool, for the pictures."""
     quiet_s: PositiveSeconds = 30.0
     """Frames are sent again when none has closed for so long: the last resort."""
 
@@ -186,7 +188,7 @@ def one_machine(
 
     topology = Topology(
         chain=ChainTable(out=str(out), control=end("control"), beats=end("beats")),
-        source=SourceTable(closed=end("closed"), window_frames=window_frames),
+        source=SourceTable(closed=end("closed"), window_frames=window_frames, quiet_s=10.0),
         sink=SinkTable(results=end("results")),
         stage=tuple(
             StageTable(

@@ -1,0 +1,189 @@
+"""`run`, `boxes`, `verify`, `export`: images from files, and what became of them."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from services.account import Account, NoAccount, read_account
+from services.detectors.metadata import MetadataError
+from services.files_run import FilesRun, OtherRun, accept_files, run_chain
+from services.runtime import exit_codes
+from services.runtime.places import Places
+from services.runtime.status import ChainStatus
+from services.runtime.supervisor import ChainBroken, ChainBusy
+from services.runtime.topology import STAGES
+
+from . import compile_first
+from .chain import parse_workers
+from .options import Algorithm, Composition, Elements, Json
+from .terminal import account_line, err, fail, out, print_json, stop_on_signal
+from .write import write_results
+
+Out = Annotated[Path, typer.Option("--out", help="Where everything is written.")]
+Pictures = Annotated[int, typer.Option(help="Overlays of the first N images; 0 for none.", min=0)]
+
+
+def run(
+    paths: Annotated[list[Path], typer.Argument(help="Images, or folders of images.")],
+    out_dir: Out,
+    workers: Annotated[
+        list[str] | None,
+        typer.Option("--workers", metavar="STAGE=N", help="Workers of a stage; may be repeated."),
+    ] = None,
+    composition: Composition = None,
+    n_elements: Elements = None,
+    algorithm: Algorithm = 2,
+    recursive: Annotated[bool, typer.Option(help="Folders inside folders too.")] = False,
+    metadata: Annotated[
+        Path | None,
+        typer.Option(
+            help="Table with the columns file, composition, pixel_size_nm, ...; "
+            "a metadata.csv beside the images is taken by itself."
+        ),
+    ] = None,
+    pictures: Pictures = 100,
+    as_json: Json = False,
+) -> None:
+    """Send images through a chain on this machine, sized to its cores; write where to scan.
+
+    PNG, TIFF, JPEG, NPY. Interrupted or killed, the same command goes on where it stopped.
+    """
+    for path in paths:
+        if not path.exists():
+            fail(f"{path}: there is no such file or folder")
+    wanted = parse_workers(workers or [])
+    for stage in wanted:
+        if stage not in STAGES:
+            fail(f"--workers {stage}: expected one of {', '.join(STAGES)}")
+        if wanted[stage] == 0:
+            fail(f"--workers {stage}=0: a run needs at least one worker of each stage")
+    asked = FilesRun(
+        paths=paths,
+        out=out_dir,
+        recursive=recursive,
+        metadata=metadata,
+        composition=composition,
+        n_elements=n_elements,
+        algorithm=algorithm,
+        workers=wanted,
+    )
+    account = carry_out(asked, pictures=pictures)
+    if as_json:
+        print_json(msgspec.to_builtins(account) | {"closes": account.closes})
+    else:
+        out.print(account_line(account))
+        out.print(f"boxes.csv, frames.csv, summary.json and pictures are in {out_dir}")
+    raise typer.Exit(exit_status(account))
+
+
+def carry_out(asked: FilesRun, *, pictures: int) -> Account:
+    """Run the files and write the results; end with the right status when that cannot be."""
+    places = Places(asked.out)
+    try:
+        frames = accept_files(asked, places)
+    except (OtherRun, MetadataError, ValueError, OSError) as error:
+        fail(str(error))
+    if frames == 0:
+        fail("no images there: PNG, TIFF, JPEG or NPY files are taken; --recursive looks deeper")
+    compile_first.say_and_compile(err)
+    try:
+        finished = _watched(asked, places, frames)
+    except ChainBusy as error:
+        fail(str(error))
+    except ChainBroken as error:
+        fail(str(error), exit_codes.BROKEN)
+    account = read_account(places)
+    if not finished:
+        err.print(f"stopped; {account_line(account)}")
+        fail("the same command goes on from here", exit_codes.INTERRUPTED)
+    write_results(places, pictures=pictures)
+    return account
+
+
+def boxes(
+    image: Annotated[Path, typer.Argument(help="One image.")],
+    plot: Annotated[Path | None, typer.Option(help="Draw the boxes into this PNG.")] = None,
+    composition: Composition = None,
+    n_elements: Elements = None,
+    algorithm: Algorithm = 2,
+    as_json: Json = False,
+) -> None:
+    """Locate the boxes of one image without a chain, and print them: x, y, size, region."""
+    from .one_image import show_boxes  # noqa: PLC0415 - brings the kernels
+
+    show_boxes(image, plot, composition, n_elements, algorithm, as_json=as_json)
+
+
+def verify(
+    folder: Annotated[Path, typer.Argument(help="What a run or a chain wrote into.")],
+    as_json: Json = False,
+) -> None:
+    """Print accepted = located + rejected + failed + in flight; status 0 only if it closes."""
+    try:
+        account = read_account(Places(folder))
+    except NoAccount as error:
+        fail(str(error))
+    if as_json:
+        print_json(msgspec.to_builtins(account) | {"closes": account.closes})
+    else:
+        out.print(account_line(account))
+    raise typer.Exit(exit_codes.OK if account.closes else exit_codes.NOT_CLOSED)
+
+
+def export(
+    folder: Annotated[Path, typer.Argument(help="What a run or a chain wrote into.")],
+    pictures: Pictures = 100,
+) -> None:
+    """Write tables, summary and pictures of what is committed so far."""
+    places = Places(folder)
+    if not places.results.exists():
+        fail(f"{places.results}: there are no results here")
+    write_results(places, pictures=pictures)
+    out.print(account_line(read_account(places)))
+
+
+def exit_status(account: Account) -> int:
+    """Return the exit status that says how a finished run went."""
+    if not account.closes or account.in_flight:
+        return exit_codes.NOT_CLOSED
+    return exit_codes.SOME_FAILED if account.failed else exit_codes.OK
+
+
+def _watched(asked: FilesRun, places: Places, frames: int) -> bool:
+    columns = (
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]:.0f}/s"),
+        TextColumn("{task.description}"),
+        TimeElapsedColumn(),
+    )
+    started = time.monotonic()
+    with stop_on_signal() as stopped, Progress(*columns, console=err) as progress:
+        task = progress.add_task("starting the workers", total=frames, rate=0.0)
+
+        def watch(status: ChainStatus) -> None:
+            ended = status.located + status.rejected + status.failed
+            described = f"located {status.located}, rejected {status.rejected}"
+            if status.failed:
+                described += f", failed {status.failed}"
+            if ended == 0:
+                described = f"starting the workers ({time.monotonic() - started:.0f} s)"
+            progress.update(task, completed=ended, description=described, rate=status.rate)
+
+        finished = run_chain(asked, places, watch=watch, stopped=lambda: bool(stopped))
+        if finished:
+            # The last beats may not have been heard; the source has: all are closed.
+            ended = read_account(places)
+            progress.update(
+                task,
+                completed=frames,
+                description=f"located {ended.located}, rejected {ended.rejected}, "
+                f"failed {ended.failed}",
+            )
+        return finished

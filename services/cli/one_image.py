@@ -1,0 +1,109 @@
+"""`boxes`: one image, no chain."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import typer
+
+from pipeline import Result, process, reduction
+from protocols.messages import BoundingBox, Envelope, Grid, Located, Metadata, Outcome, Rejected
+from services.detectors.files import UnreadableImage, read_image
+from services.detectors.metadata import MetadataError, Resolver, with_file_metadata
+from services.results import draw_overlay
+from services.runtime import exit_codes
+
+from .terminal import err, fail, print_json
+
+
+def show_boxes(
+    path: Path,
+    plot: Path | None,
+    composition: str | None,
+    n_elements: int | None,
+    algorithm: int,
+    *,
+    as_json: bool,
+) -> None:
+    """Print the boxes of one image and draw them if asked."""
+    try:
+        resolver = Resolver(table=None, composition=composition, n_elements=n_elements)
+        read = read_image(path)
+        metadata = with_file_metadata(resolver.metadata_of(path), read)
+        result = process(
+            read.image,
+            composition=metadata.composition,
+            n_elements=metadata.n_elements,
+            algorithm=cast("Literal[1, 2]", algorithm),
+        )
+    except (UnreadableImage, MetadataError) as error:
+        fail(str(error), exit_codes.SOME_FAILED)
+    except ValueError as error:
+        fail(f"{path}: {error}", exit_codes.SOME_FAILED)
+    if plot is not None:
+        draw_overlay(read.image, as_outcome(result, metadata), plot)
+    if as_json:
+        print_json(_figures(result, metadata))
+    else:
+        _print(result, metadata)
+
+
+def as_outcome(result: Result, metadata: Metadata) -> Outcome:
+    """Return a result in the form in which the chain would have delivered it."""
+    envelope = Envelope(run="one-image", seq=0, metadata=metadata)
+    if result.outcome == "rejected" or result.grid is None or result.bounding_box is None:
+        return Rejected(envelope=envelope, stage="process", reason=result.reason or "")
+    grid = result.grid
+    x0, y0, x1, y1 = result.bounding_box
+    return Located(
+        envelope=envelope,
+        grid=Grid(
+            rows=grid.rows,
+            columns=grid.columns,
+            parent_height=grid.parent_height,
+            parent_width=grid.parent_width,
+        ),
+        bounding_box=BoundingBox(x0=x0, y0=y0, x1=x1, y1=y1),
+        n_peaks=result.n_peaks or 0,
+        k=result.k or 0,
+        boxes=result.boxes,
+        regions=result.regions,
+    )
+
+
+def _print(result: Result, metadata: Metadata) -> None:
+    if result.outcome == "rejected":
+        typer.echo(f"rejected: {result.reason}")
+        return
+    for (x, y, size), region in zip(result.boxes.tolist(), result.regions.tolist(), strict=True):
+        typer.echo(f"{x}\t{y}\t{size}\t{region}")
+    origin = metadata.composition_from or "neither given nor found"
+    err.print(
+        f"{len(result.boxes)} boxes, {reduction(len(result.boxes)):.1f} times fewer points than a "
+        f"full scan; k = {result.k} from {result.n_peaks} peaks and composition "
+        f"{metadata.composition or '-'} ({origin}).\n"
+        "Columns: x, y, size in pixels (upper-left corner, x right, y down), region.",
+        markup=False,
+    )
+
+
+def _figures(result: Result, metadata: Metadata) -> dict[str, Any]:
+    return {
+        "source": metadata.source,
+        "outcome": result.outcome,
+        "reason": result.reason,
+        "composition": metadata.composition,
+        "composition_from": metadata.composition_from,
+        "n_elements": result.n_elements,
+        "n_peaks": result.n_peaks,
+        "k": result.k,
+        "bounding_box": result.bounding_box,
+        "convention": "x right, y down, upper-left corner, half-open, parent pixels",
+        "boxes": [
+            {"x_px": x, "y_px": y, "size_px": size, "region": region}
+            for (x, y, size), region in zip(
+                result.boxes.tolist(), result.regions.tolist(), strict=True
+            )
+        ],
+    }

@@ -1,0 +1,65 @@
+"""`send`: images into a running chain, as a detector does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+from services.detectors.client import Detector, NotAccepted
+from services.detectors.files import UnreadableImage, find_images, read_image
+from services.detectors.metadata import MetadataError, Resolver, with_file_metadata
+from services.runtime import exit_codes
+
+from .chain import load
+from .options import Composition, Elements, TopologyFile
+from .terminal import complain, err, fail, out
+
+
+def send(
+    paths: Annotated[list[Path], typer.Argument(help="Images, or folders of images.")],
+    to: Annotated[
+        str | None, typer.Option(help="The source's address; the topology's by default.")
+    ] = None,
+    composition: Composition = None,
+    n_elements: Elements = None,
+    recursive: Annotated[bool, typer.Option(help="Folders inside folders too.")] = False,
+    metadata: Annotated[Path | None, typer.Option(help="Table, as for run.")] = None,
+    repeat: Annotated[int, typer.Option(help="Send everything so many times.", min=1)] = 1,
+    patience: Annotated[float, typer.Option(help="Seconds to wait for the chain.")] = 60.0,
+    topology: TopologyFile = None,
+) -> None:
+    """Push images into a running chain; return when all are accepted."""
+    address = to or load(topology).source.offers
+    if address is None:
+        fail("the topology's source takes no offers: give source.offers an address")
+    try:
+        resolver = Resolver(table=metadata, composition=composition, n_elements=n_elements)
+        found = find_images(paths, recursive=recursive)
+    except (MetadataError, ValueError, OSError) as error:
+        fail(str(error))
+    if not found:
+        fail("no images there: PNG, TIFF, JPEG or NPY files are taken")
+    detector = Detector(address, name="haadflow send", patience_s=patience)
+    unreadable = 0
+    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
+    try:
+        with Progress(*columns, console=err) as progress, detector:
+            task = progress.add_task("accepted", total=len(found) * repeat)
+            for round_number in range(repeat):
+                for image in found:
+                    unreadable += not _send_file(detector, resolver, image, round_number)
+                    progress.update(task, completed=detector.accepted)
+            detector.flush()
+            progress.update(task, completed=detector.accepted)
+    except NotAccepted as error:
+        fail(str(error), exit_codes.BROKEN)
+    for refusal in detector.refusals:
+        complain(f"{refusal.parent_id} was refused: {refusal.reason}")
+    out.print(
+        f"accepted {detector.accepted}, refused {len(detector.refusals)}, unreadable {unreadable}"
+    )
+    if detector.refusals or unreadable:
+        raise typer.Exit(exit_codes.SOME_FAILED)

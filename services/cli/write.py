@@ -1,0 +1,25 @@
+"""Tables and pictures, with a progress bar."""
+
+from __future__ import annotations
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+from services.account import read_account
+from services.report import write_report
+from services.runtime.places import Places
+
+from .terminal import err
+
+
+def write_results(places: Places, *, pictures: int) -> None:
+    """Write everything into the output folder."""
+    account = read_account(places)
+    total = account.located + account.rejected + account.failed
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, console=err, transient=True) as progress:
+        task = progress.add_task("writing tables and pictures", total=total)
+        export = write_report(
+            places, pictures=pictures, progress=lambda done: progress.update(task, completed=done)
+        )
+    for name, reason in export.skipped.items():
+        err.print(f"{name} is not written: {reason}", markup=False)

@@ -1,0 +1,65 @@
+"""What is written when a run is over: tables, summary, pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from numpy.typing import NDArray
+
+from protocols import DecodeError, decode, split_parts
+from protocols.messages import Outcome, SurveyImage
+
+from .account import read_account
+from .detectors.files import UnreadableImage, read_image
+from .results import Export, ResultStore, export_tables, write_pictures
+from .runtime.ledger import Ledger
+from .runtime.places import Places
+from .runtime.spool import name_of
+
+
+def write_report(
+    places: Places, *, pictures: int, progress: Callable[[int], None] | None = None
+) -> Export:
+    """Write everything into the output folder; each file appears whole or not at all.
+
+    Parameters
+    ----------
+    pictures
+        Overlays of the first so many frames, and one contact sheet of them; 0 for none.
+    progress
+        Called with the number of frames written to the tables.
+    """
+    account = read_account(places)
+    figures = msgspec.to_builtins(account) | {"closes": account.closes}
+    with ResultStore(places.results) as store, Ledger(places.ledger, read_only=True) as ledger:
+        export = export_tables(store, places.out, account=figures, progress=progress)
+        if pictures:
+            images = Images(ledger, places)
+            write_pictures(store, export, places.out, images.of, first=pictures)
+    return export
+
+
+class Images:
+    """The parent images of frames, as far as they can still be read."""
+
+    def __init__(self, ledger: Ledger, places: Places) -> None:
+        self._ledger = ledger
+        self._places = places
+
+    def of(self, outcome: Outcome) -> NDArray[Any] | None:
+        """Return a frame's parent image; None when it is gone or was never readable."""
+        seq = outcome.envelope.seq
+        reference = self._ledger.reference(seq)
+        try:
+            if reference is not None:
+                return read_image(Path(reference)).image
+            for folder in (self._places.keepsakes, self._places.dead_letters):
+                path = folder / name_of(seq)
+                if path.exists():
+                    return decode(split_parts(path.read_bytes()), expect=(SurveyImage,)).image
+        except (UnreadableImage, DecodeError, OSError):
+            return None
+        return None
