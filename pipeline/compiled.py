@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
+import numpy as np
 from numba import njit
+from numpy.typing import NDArray
 
 P = ParamSpec("P")
 R = TypeVar("R")
+Number = TypeVar("Number", bound=np.generic)
 
 
 def compiled(function: Callable[P, R]) -> Callable[P, R]:
@@ -16,7 +19,8 @@ def compiled(function: Callable[P, R]) -> Callable[P, R]:
 
     No fast maths and no threads: results must not depend on the machine, and worker processes
     are how the system scales. The interpreter lock is released meanwhile. A kernel calls only
-    kernels of its own file, because the cache on disk notices changes in that file alone.
+    kernels of its own file and reads no constant of another, because the cache on disk notices
+    changes in that file alone.
 
     Parameters
     ----------
@@ -30,3 +34,14 @@ def compiled(function: Callable[P, R]) -> Callable[P, R]:
     """
     kernel: Callable[P, R] = njit(cache=True, nogil=True, fastmath=False)(function)
     return kernel
+
+
+def read_only(array: NDArray[Number]) -> NDArray[Number]:
+    """Return a C-contiguous, read-only view (a copy only where the layout needs one).
+
+    Numba compiles a kernel anew for each layout and for arrays that may not be written to. What
+    comes from a caller passes here first, so that one version serves all.
+    """
+    view = np.ascontiguousarray(array).view()
+    view.setflags(write=False)
+    return view

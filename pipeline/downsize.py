@@ -8,13 +8,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .compiled import compiled
-from .gaussian import WEIGHT_BITS, Resampling, resampling
+from .compiled import compiled, read_only
+from .gaussian import WEIGHT_BITS, resampling
 from .grid import Grid
 from .scale import Scaling
 
-STEPS = 16
-"""Steps per gray level in the sums: intensities of more than 8 bit are not cut before the blur."""
+STEP_BITS = 4
+"""Sums count 1/16 gray level: intensities of more than 8 bit are not cut before the blur."""
+
+BLOCK = 32_768
+"""Parent pixels brought to gray levels at a time: what a core's cache holds."""
 
 
 def downsize(image: NDArray[Any], scaling: Scaling, grid: Grid) -> NDArray[np.uint8]:
@@ -50,121 +53,98 @@ def downsize(image: NDArray[Any], scaling: Scaling, grid: Grid) -> NDArray[np.ui
         )
     if scaling.method == "8-bit as is" and image.dtype != np.uint8:
         raise ValueError(f"scaling: came '8-bit as is' for {image.dtype}; expected it for uint8")
-    span = scaling.high - scaling.low
-    gain = 255.0 * STEPS / span if span > 0.0 else 0.0
-    scale = (scaling.low, gain if isfinite(gain) else 0.0)
-    along_y = resampling(grid.parent_height, grid.rows)
-    along_x = resampling(grid.parent_width, grid.columns)
-    out, invalid = _downsize(image, scale, along_y, along_x, False)
-    if invalid:
-        out, _ = _downsize(image, scale, along_y, along_x, True)
-    return out
+    sums, missing = _weighted_sums(image, scaling, grid)
+    levels = sums >> (2 * WEIGHT_BITS + STEP_BITS)
+    if missing is not None:
+        weights = 2 ** (2 * WEIGHT_BITS) - missing
+        levels = np.where(missing > 0, sums // np.maximum(weights << STEP_BITS, 1), levels)
+    grid_image: NDArray[np.uint8] = levels.astype(np.uint8)
+    return grid_image
 
 
-@compiled
-def _downsize(
-    image: NDArray[Any],
-    scale: tuple[float, float],
-    along_y: Resampling,
-    along_x: Resampling,
-    weigh_validity: bool,
-) -> tuple[NDArray[np.uint8], int]:
-    """Return the grid image and the number of invalid pixels met.
-
-    A parent row adds to the few grid rows that it belongs to (`open_row` .. `next_row`); a grid
-    row that has all its parent rows is summed along x and written.
-    """
-    first, weights = along_y
+def _weighted_sums(
+    image: NDArray[Any], scaling: Scaling, grid: Grid
+) -> tuple[NDArray[np.int64], NDArray[np.int64] | None]:
+    """Return the cells' weighted sums, and the weights of the invalid pixels if there are any."""
+    image = read_only(image)
     height, width = image.shape
-    rows, taps = weights.shape
-    overlap = 1
-    for row in range(rows):
-        while row + overlap < rows and first[row + overlap] < first[row] + taps:
-            overlap += 1
-    sums = np.zeros((overlap, width), np.int32)
-    validities = np.zeros((overlap if weigh_validity else 0, width), np.int32)
-    line = np.empty(width, np.int32)
-    valid = np.ones(width, np.int32)
-    out = np.empty((rows, along_x[0].shape[0]), np.uint8)
-    invalid = 0
-    open_row = 0
-    next_row = 0
-    for y in range(height):
-        invalid += _scale_line(image[y], scale, weigh_validity, line, valid)
-        while next_row < rows and first[next_row] == y:
-            sums[next_row % overlap] = 0
-            if weigh_validity:
-                validities[next_row % overlap] = 0
-            next_row += 1
-        for row in range(open_row, next_row):
-            weight = weights[row, y - first[row]]
-            _add_line(sums[row % overlap], line, weight)
-            if weigh_validity:
-                _add_line(validities[row % overlap], valid, weight)
-        while open_row < next_row and first[open_row] + taps == y + 1:
-            slot = open_row % overlap
-            if weigh_validity:
-                _finish_weighed(sums[slot], validities[slot], along_x, out[open_row])
-            else:
-                _finish(sums[slot], along_x, out[open_row])
-            open_row += 1
-    return out, invalid
+    top = 255 << STEP_BITS
+    span = scaling.high - scaling.low
+    gain = top / span if span > 0.0 else 0.0
+    first, weights = resampling(height, grid.rows)
+    across = resampling(width, grid.columns)
+    step = max(BLOCK // width, 1)
+    block = np.empty((step, width), dtype=np.int32)
+    sums = np.zeros((grid.rows, width), dtype=np.int32)
+    missing: NDArray[np.int32] | None = None
+    for start in range(0, height, step):
+        lines = image[start : start + step]
+        invalid = _scale(lines, block, scaling.low, gain if isfinite(gain) else 0.0, float(top))
+        _add_rows(block[: len(lines)], start, first, weights, sums)
+        if invalid:
+            missing = np.zeros_like(sums) if missing is None else missing
+            _add_rows((~np.isfinite(lines)).astype(np.int32), start, first, weights, missing)
+    if missing is None:
+        return _sum_along_x(sums, *across), None
+    return _sum_along_x(sums, *across), _sum_along_x(missing, *across)
 
 
 @compiled
-def _scale_line(
-    pixels: NDArray[Any],
-    scale: tuple[float, float],
-    mark: bool,
-    line: NDArray[np.int32],
-    valid: NDArray[np.int32],
+def _scale(
+    lines: NDArray[Any], block: NDArray[np.int32], low: float, gain: float, top: float
 ) -> int:
-    """Intensities to 0..255 in steps of 1/16; invalid pixels to 0, and marked if asked."""
-    low, gain = scale
+    """Bring intensities to 0..top, invalid pixels to 0; return how many are invalid."""
     invalid = 0
-    for x in range(pixels.shape[0]):
-        finite = np.isfinite(pixels[x])
-        invalid += not finite
-        scaled = (np.float64(pixels[x]) - low) * gain if finite else np.float64(0.0)
-        line[x] = np.int32(min(max(scaled, 0.0), 255.0 * STEPS) + 0.5)
-    if mark:
+    for y in range(lines.shape[0]):
+        pixels = lines[y]
+        line = block[y]
         for x in range(pixels.shape[0]):
-            valid[x] = np.isfinite(pixels[x])
+            finite = np.isfinite(pixels[x])
+            invalid += not finite
+            scaled = (np.float64(pixels[x]) - low) * gain if finite else np.float64(0.0)
+            line[x] = np.int32(min(max(scaled, 0.0), top) + 0.5)
     return invalid
 
 
 @compiled
-def _add_line(sums: NDArray[np.int32], line: NDArray[np.int32], weight: np.int32) -> None:
-    """Add one parent row to one grid row; below 2**15 * 4080 < 2**27, so exact in 32 bit."""
-    for x in range(line.shape[0]):
-        sums[x] += line[x] * weight
-
-
-@compiled
-def _finish(sums: NDArray[np.int32], along_x: Resampling, out: NDArray[np.uint8]) -> None:
-    """Sum along x, below 2**42, and cut to 8 bit."""
-    firsts, weights = along_x
-    for column in range(out.shape[0]):
-        total = np.int64(0)
-        for tap in range(weights.shape[1]):
-            total += np.int64(sums[firsts[column] + tap]) * np.int64(weights[column, tap])
-        out[column] = (total >> (2 * WEIGHT_BITS)) // STEPS
-
-
-@compiled
-def _finish_weighed(
+def _add_rows(
+    block: NDArray[np.int32],
+    start: int,
+    first: NDArray[np.int64],
+    weights: NDArray[np.int32],
     sums: NDArray[np.int32],
-    validities: NDArray[np.int32],
-    along_x: Resampling,
-    out: NDArray[np.uint8],
 ) -> None:
-    """As `_finish`, over the valid pixels only."""
-    firsts, weights = along_x
-    for column in range(out.shape[0]):
-        total = np.int64(0)
-        share = np.int64(0)
-        for tap in range(weights.shape[1]):
-            weight = np.int64(weights[column, tap])
-            total += np.int64(sums[firsts[column] + tap]) * weight
-            share += np.int64(validities[firsts[column] + tap]) * weight
-        out[column] = total // (share * STEPS) if share > 0 else 0
+    """Add the parent rows from `start` on to the grid rows they belong to.
+
+    Sums stay below 2**18 * 4080 < 2**30: exact in 32 bit.
+    """
+    rows, taps = weights.shape
+    low = 0
+    for y in range(start, start + block.shape[0]):
+        while low < rows and first[low] + taps <= y:
+            low += 1
+        row = low
+        line = block[y - start]
+        while row < rows and first[row] <= y:
+            target = sums[row]
+            weight = weights[row, y - first[row]]
+            for x in range(line.shape[0]):
+                target[x] += line[x] * weight
+            row += 1
+
+
+@compiled
+def _sum_along_x(
+    sums: NDArray[np.int32], first: NDArray[np.int64], weights: NDArray[np.int32]
+) -> NDArray[np.int64]:
+    """Sum the parent columns of each grid column; below 2**48."""
+    rows = sums.shape[0]
+    columns, taps = weights.shape
+    out = np.empty((rows, columns), np.int64)
+    for row in range(rows):
+        for column in range(columns):
+            total = np.int64(0)
+            for tap in range(taps):
+                total += np.int64(sums[row, first[column] + tap]) * np.int64(weights[column, tap])
+            out[row, column] = total
+    return out

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .compiled import compiled
+from .compiled import compiled, read_only
 
 MIN_SIDE = 16
 """Parent pixels. On a shorter side there is no room for a particle and its surroundings."""
@@ -28,8 +28,8 @@ def as_image(image: ArrayLike, *, name: str = "image") -> NDArray[Any]:
     Returns
     -------
     ndarray, (height, width)
-        C-contiguous, native byte order; float16 becomes float32. The argument itself where it
-        already is all that.
+        C-contiguous, native byte order, read-only; float16 becomes float32. A view of the
+        argument where it already is all that, else a copy.
 
     Raises
     ------
@@ -54,7 +54,7 @@ def as_image(image: ArrayLike, *, name: str = "image") -> NDArray[Any]:
         raise ValueError(f"{name}: came empty, with shape {array.shape}; expected {ACCEPTED}")
     if array.dtype == np.float16:
         array = array.astype(np.float32)
-    array = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("="))
+    array = read_only(array.astype(array.dtype.newbyteorder("="), copy=False))
     if array.dtype.kind == "f" and not _any_finite(array):
         raise ValueError(
             f"{name}: came {array.shape[0]} x {array.shape[1]} pixels of which none is finite "

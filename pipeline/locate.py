@@ -1,0 +1,176 @@
+"""The whole method, from a parent image to acquisition boxes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .box import Algorithm, BoxParams, box
+from .cluster import ClusterParams, Clusters, KFrom, cluster
+from .composition import parse_composition
+from .downsize import downsize
+from .grid import Grid
+from .image import MIN_SIDE, as_image
+from .preprocess import NothingFound, Preprocessed, PreprocessParams, preprocess
+from .scale import Scaling, find_scaling
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parameters:
+    """Constants of all steps; the defaults are the published ones."""
+
+    preprocess: PreprocessParams = field(default_factory=PreprocessParams)
+    cluster: ClusterParams = field(default_factory=ClusterParams)
+    box: BoxParams = field(default_factory=BoxParams)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """Where to scan, or why nowhere; and everything that led there.
+
+    Coordinates: x right, y down, from the upper-left corner. A step that was not reached left
+    None, or an empty array, in what it would have found.
+
+    Parameters
+    ----------
+    outcome : "located" or "rejected"
+    reason : str or None
+        Of a rejection: `code: what was measured and what was expected`.
+    boxes : ndarray, int32, (N, 3)
+        x, y, size in parent pixels: [x, x + size) x [y, y + size) lies in the parent.
+    regions : ndarray, uint8, (N,)
+        The region of each box, from 1.
+    bounding_box : (x0, y0, x1, y1) or None
+        Of the particle; half-open, parent pixels.
+    labels : ndarray, uint8, or None
+        (height, width) of the bounding box in grid cells; 0 is background, regions by rising
+        intensity.
+    k, n_peaks : int or None
+        Clusters, background included; prominent peaks of the histogram.
+    n_elements : int or None
+        As given, by composition or by number.
+    k_from : "composition", "n_elements", "peaks" or None
+        What beside the peaks decided on k; "peaks" is nothing.
+    grid : Grid or None
+    grid_bounding_box : (x0, y0, x1, y1) or None
+        In grid cells.
+    grid_boxes : ndarray, int32, (N, 3)
+        x, y, size in grid cells.
+    scaling : Scaling or None
+        How the intensities became 8 bit.
+    cutoff : int or None
+        Gray level above which the particle lies.
+    """
+
+    outcome: Literal["located", "rejected"]
+    reason: str | None = None
+    boxes: NDArray[np.int32] = field(default_factory=lambda: np.zeros((0, 3), np.int32))
+    regions: NDArray[np.uint8] = field(default_factory=lambda: np.zeros(0, np.uint8))
+    bounding_box: tuple[int, int, int, int] | None = None
+    labels: NDArray[np.uint8] | None = None
+    k: int | None = None
+    n_peaks: int | None = None
+    n_elements: int | None = None
+    k_from: KFrom | None = None
+    grid: Grid | None = None
+    grid_bounding_box: tuple[int, int, int, int] | None = None
+    grid_boxes: NDArray[np.int32] = field(default_factory=lambda: np.zeros((0, 3), np.int32))
+    scaling: Scaling | None = None
+    cutoff: int | None = None
+
+
+def process(
+    image: ArrayLike,
+    *,
+    composition: str | None = None,
+    n_elements: int | None = None,
+    algorithm: Algorithm | None = None,
+    params: Parameters | None = None,
+) -> Result:
+    """Locate the particle in `image` and cover its regions with acquisition boxes.
+
+    Parameters
+    ----------
+    image : array_like, (height, width)
+        Any real number type; 16 px or more per side. Never written to.
+    composition : str, optional
+        Of the particle, such as "Au40Ag10Cu10Ni40".
+    n_elements : int, optional
+        Number of elements, instead of the composition. With neither, the histogram's peaks
+        alone decide on the number of regions.
+    algorithm : 2 or 1, optional
+        For the boxes; overrides the one in `params`.
+    params : Parameters, optional
+
+    Returns
+    -------
+    Result
+
+    Raises
+    ------
+    ValueError
+        If `image` cannot be a picture (not 2-D, colour, complex, empty, all NaN), the composition
+        is unreadable, or composition and `n_elements` disagree.
+    """
+    params = params or Parameters()
+    if algorithm is not None:
+        params = replace(params, box=replace(params.box, algorithm=algorithm))
+    n_elements, k_from = _known_elements(composition, n_elements)
+    picture = as_image(image)
+    result = Result(outcome="rejected", n_elements=n_elements)
+    height, width = picture.shape
+    if min(height, width) < MIN_SIDE:
+        return replace(
+            result,
+            reason=f"too small: {width} x {height} px; expected at least {MIN_SIDE} px per side",
+        )
+    grid = Grid.for_parent(height, width)
+    scaling = find_scaling(picture)
+    result = replace(result, grid=grid, scaling=scaling)
+    grid_image = downsize(picture, scaling, grid)
+    found = preprocess(grid_image, params.preprocess)
+    if isinstance(found, NothingFound):
+        return replace(result, reason=found.reason)
+    clusters = cluster(found.filtered, n_elements, params.cluster)
+    return _with_boxes(replace(result, k_from=k_from), found, clusters, grid, params.box)
+
+
+def _with_boxes(
+    result: Result, found: Preprocessed, clusters: Clusters, grid: Grid, params: BoxParams
+) -> Result:
+    boxes, regions = box(clusters.labels, params)
+    x0, y0, _, _ = found.bounding_box
+    grid_boxes = boxes + np.array([x0, y0, 0], dtype=np.int32)
+    result = replace(
+        result,
+        bounding_box=grid.rectangle_to_parent(found.bounding_box),
+        labels=clusters.labels,
+        k=clusters.k,
+        n_peaks=clusters.n_peaks,
+        grid_bounding_box=found.bounding_box,
+        cutoff=found.cutoff,
+    )
+    if clusters.reason is not None:
+        return replace(result, reason=clusters.reason)
+    return replace(
+        result,
+        outcome="located",
+        boxes=grid.to_parent(grid_boxes),
+        regions=regions,
+        grid_boxes=grid_boxes,
+    )
+
+
+def _known_elements(composition: str | None, n_elements: int | None) -> tuple[int | None, KFrom]:
+    if composition is None:
+        return n_elements, "peaks" if n_elements is None else "n_elements"
+    n = parse_composition(composition).n
+    if n_elements is not None and n_elements != n:
+        raise ValueError(
+            f"n_elements: came {n_elements} with the composition {composition!r} of {n}; "
+            "expected the same number, or one of the two"
+        )
+    return n, "composition"
