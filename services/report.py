@@ -14,7 +14,9 @@ from protocols.messages import Outcome, SurveyImage
 
 from .account import read_account
 from .detectors.files import UnreadableImage, read_image
-from .results import Export, ResultStore, export_tables, write_pictures
+from .results import ResultStore
+from .results.export import Export, export_tables
+from .results.pictures import write_pictures
 from .runtime.ledger import Ledger
 from .runtime.places import Places
 from .runtime.spool import name_of
@@ -37,8 +39,13 @@ def write_report(
     with ResultStore(places.results) as store, Ledger(places.ledger, read_only=True) as ledger:
         export = export_tables(store, places.out, account=figures, progress=progress)
         if pictures:
-            images = Images(ledger, places)
-            write_pictures(store, export, places.out, images.of, first=pictures)
+            write_pictures(
+                store,
+                places.out,
+                Images(ledger, places).of,
+                first=pictures,
+                statistics=export.statistics,
+            )
     return export
 
 

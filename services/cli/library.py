@@ -84,7 +84,7 @@ def _story(account: Account, summary: dict[str, Any], results: Path) -> str:
     lines += [
         "",
         "Look at",
-        f"  {results}/contact-sheet.png   all images with their boxes",
+        f"  {results}/contact_sheet.png   all images with their boxes",
         f"  {results}/overlays/           each image by itself",
         f"  {results}/boxes.csv           where to scan, one row a box",
         "",

@@ -11,7 +11,7 @@ from pipeline import Result, process, reduction
 from protocols.messages import BoundingBox, Envelope, Grid, Located, Metadata, Outcome, Rejected
 from services.detectors.files import UnreadableImage, read_image
 from services.detectors.metadata import MetadataError, Resolver, with_file_metadata
-from services.results import draw_overlay
+from services.results.overlay import draw_overlay
 from services.runtime import exit_codes
 
 from .terminal import err, fail, print_json

@@ -1,0 +1,140 @@
+"""The sink over real sockets: committed before acknowledged, once however often it comes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from protocols import decode, encode
+from protocols.messages import (
+    BoundingBox,
+    Closed,
+    Envelope,
+    Failed,
+    Grid,
+    Located,
+    Metadata,
+    Outcome,
+    Rejected,
+    Started,
+)
+from services.coordinate_sink import CoordinateSink
+from services.results import ResultStore
+from services.runtime.endpoints import Inlet, Outlet
+from services.runtime.places import Places
+from services.runtime.topology import Topology
+from tests.helpers.hostile_wire import HOSTILE
+
+from .conftest import until
+
+
+class Around:
+    """A sink, what comes before it, and what hears its acknowledgements."""
+
+    def __init__(self, topology: Topology, places: Places) -> None:
+        self.places = places
+        self.topology = topology
+        self.source = Inlet(topology.source.closed)
+        self.sink = CoordinateSink(topology, places)
+        self.boxing = Outlet(topology.sink.results)
+        self.closed: list[tuple[str, int, str]] = []
+        self.epochs: list[str] = []
+
+    def send(self, *outcomes: Outcome) -> None:
+        for outcome in outcomes:
+            parts = encode(outcome)
+            self.send_parts(parts)
+
+    def send_parts(self, parts: list[object]) -> None:
+        until(lambda: self.boxing.send(parts), self.turn)
+
+    def turn(self) -> None:
+        self.sink.step(5)
+        while (parts := self.source.receive()) is not None:
+            message = decode(parts, expect=(Closed, Started))
+            if isinstance(message, Started):
+                self.epochs.append(message.epoch)
+                continue
+            # Committed before acknowledged: whoever looks now finds it.
+            with ResultStore(self.places.results) as reader:
+                assert reader.known(message.run, message.seqs) == set(message.seqs)
+            for seq, kind in zip(message.seqs, message.outcomes, strict=True):
+                self.closed.append((message.run, seq, kind))
+
+    def close(self) -> None:
+        self.sink.close()
+        self.source.close(0)
+        self.boxing.close(0)
+
+
+@pytest.fixture
+def around(topology: Topology, places: Places) -> Iterator[Around]:
+    around = Around(topology, places)
+    yield around
+    around.close()
+
+
+def envelope(seq: int, run: str = "r") -> Envelope:
+    return Envelope(run=run, seq=seq, metadata=Metadata(parent_id=f"p{seq}", source="test"))
+
+
+def located(seq: int, run: str = "r") -> Located:
+    return Located(
+        envelope=envelope(seq, run),
+        grid=Grid(rows=16, columns=16, parent_height=32, parent_width=32),
+        bounding_box=BoundingBox(x0=0, y0=0, x1=8, y1=8),
+        n_peaks=1,
+        k=2,
+        boxes=np.array([[0, 0, 4], [4, 4, 4]], dtype=np.int32),
+        regions=np.array([1, 1], dtype=np.uint8),
+    )
+
+
+def test_every_kind_of_outcome_is_committed_and_acknowledged(around: Around) -> None:
+    around.send(
+        located(0),
+        Rejected(envelope=envelope(1), stage="quality_gate", reason="empty: nothing"),
+        Failed(envelope=envelope(2), stage="boxing", reason="RuntimeError: no"),
+    )
+    until(lambda: len(around.closed) == 3, around.turn)
+    assert sorted(around.closed) == [
+        ("r", 0, "located"),
+        ("r", 1, "rejected"),
+        ("r", 2, "failed"),
+    ]
+
+
+def test_a_repeat_is_acknowledged_again_and_kept_once(around: Around) -> None:
+    around.send(located(0), located(0))
+    until(lambda: len(around.closed) == 2, around.turn)
+    around.send(located(0))
+    until(lambda: len(around.closed) == 3, around.turn)
+    assert around.sink.store.counts().total == 1
+
+
+def test_runs_are_acknowledged_apart(around: Around) -> None:
+    around.send(located(0, "a"), located(0, "b"))
+    until(lambda: len(around.closed) == 2, around.turn)
+    assert {run for run, _, _ in around.closed} == {"a", "b"}
+
+
+def test_what_was_committed_is_there_when_the_sink_starts_again(
+    around: Around, topology: Topology, places: Places
+) -> None:
+    around.send(located(0))
+    until(lambda: around.closed, around.turn)
+    around.sink.close()
+    around.sink = CoordinateSink(topology, places)
+    around.send(located(0), located(1))
+    until(lambda: len(around.closed) == 3, around.turn)
+    assert around.sink.store.counts().located == 2
+    assert len(set(around.epochs)) == 2
+
+
+@pytest.mark.parametrize("name", sorted(HOSTILE))
+def test_after_garbage_the_next_outcome_is_committed(around: Around, name: str) -> None:
+    around.send_parts(list(HOSTILE[name]) or [b""])
+    around.send(located(1))
+    until(lambda: ("r", 1, "located") in around.closed, around.turn)
