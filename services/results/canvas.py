@@ -88,13 +88,18 @@ def grey_for_display(image: NDArray[np.generic]) -> NDArray[np.uint8] | None:
     return grey8
 
 
+def fitted(shape: tuple[int, ...], longest: int) -> tuple[int, int]:
+    """Scale height and width so that the longer is `longest`; neither gets below 1."""
+    height, width = shape
+    factor = longest / max(height, width)
+    return max(1, round(height * factor)), max(1, round(width * factor))
+
+
 def resized(grey: NDArray[np.uint8], longest: int) -> NDArray[np.uint8]:
     """Scale a picture so that its longer side is `longest` pixels, either way."""
-    height, width = grey.shape
-    factor = longest / max(height, width)
-    size = (max(1, round(width * factor)), max(1, round(height * factor)))
-    method = cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC
-    return np.asarray(cv2.resize(grey, size, interpolation=method), np.uint8)
+    height, width = fitted(grey.shape, longest)
+    method = cv2.INTER_AREA if height < len(grey) else cv2.INTER_CUBIC
+    return np.asarray(cv2.resize(grey, (width, height), interpolation=method), np.uint8)
 
 
 def in_colour(grey: NDArray[np.uint8]) -> Picture:
@@ -156,7 +161,7 @@ def text_width(text: str, size: int, *, bold: bool = False) -> int:
 
 
 def shortened(text: str, width: int, size: int, *, bold: bool = False) -> str:
-    """Leave out the middle of a line until it is no wider than `width` pixels."""
+    """Leave out the middle of a line, as long names differ at their ends, until it fits."""
     text = " ".join(text.split())
     if text_width(text, size, bold=bold) <= width:
         return text

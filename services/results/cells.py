@@ -37,9 +37,9 @@ def cell(value: str | float | None) -> str:
     return text_cell(value) if isinstance(value, str) else repr(value)
 
 
-def column_texts(column: NDArray[np.int64] | NDArray[np.float64]) -> list[str]:
+def column_texts(column: NDArray[np.integer] | NDArray[np.float64]) -> list[str]:
     """Write a column of a parent's boxes, (N,), as N texts."""
-    known = _FLOATS if column.dtype == np.float64 else _INTEGERS
+    known = _FLOATS if column.dtype.kind == "f" else _INTEGERS
     return list(map(known.__getitem__, column.tolist()))
 
 

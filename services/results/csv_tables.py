@@ -13,8 +13,6 @@ from .view import View
 class BoxesCsv:
     """boxes.csv: one row a box."""
 
-    name = "boxes.csv"
-
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
         file.write(_line(BOX_COLUMNS))
@@ -34,8 +32,6 @@ class BoxesCsv:
 
 class FramesCsv:
     """frames.csv: one row a parent image, rejected and failed ones too."""
-
-    name = "frames.csv"
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file

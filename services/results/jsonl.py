@@ -65,8 +65,6 @@ class _Provenance(Struct, frozen=True, kw_only=True):
 class BoxesJsonl:
     """boxes.jsonl: the record that goes to scan controllers, with its provenance."""
 
-    name = "boxes.jsonl"
-
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
 

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.time_model import GRID_POINTS
 from protocols.messages import Located, Outcome
 
 from .canvas import (
@@ -16,6 +17,7 @@ from .canvas import (
     TIMES,
     Picture,
     blank,
+    fitted,
     grey_for_display,
     in_colour,
     region_colour,
@@ -27,12 +29,16 @@ from .canvas import (
 )
 from .painting import draw_boxes, draw_scale_bar
 from .record import kind_of
-from .rows import GRID_POINTS, parent_shape
 
 LONGEST = 1024
 """Longer side of the image in an overlay, in pixels."""
 
+_NARROWEST = 640
+"""Narrower images get sides, so that the caption can be read."""
+
 _MARGIN = 16
+_PLAIN = 40
+"""Grey level in place of an image that is not there."""
 
 
 def draw_overlay(image: NDArray[np.generic] | None, result: Outcome, path: Path) -> None:
@@ -50,24 +56,31 @@ def draw_overlay(image: NDArray[np.generic] | None, result: Outcome, path: Path)
     picture = picture_of(image, result, LONGEST)
     if isinstance(result, Located):
         draw_scale_bar(picture, result)
+    missing = _NARROWEST - picture.shape[1]
+    if missing > 0:
+        left = missing // 2
+        sides = (blank(len(picture), left), picture, blank(len(picture), missing - left))
+        picture = np.hstack(sides)
     save(np.vstack([picture, _caption(result, picture.shape[1])]), path)
 
 
 def picture_of(image: NDArray[np.generic] | None, result: Outcome, longest: int) -> Picture:
-    """Draw the image with boxes and bounding box, its longer side `longest` pixels."""
+    """Draw the image with boxes and bounding box, its longer side `longest` pixels.
+
+    Without an image, boxes are drawn on a plain ground of the parent's shape; with neither image
+    nor boxes there is only a plain strip.
+    """
     grey = None if image is None else grey_for_display(image)
+    if isinstance(result, Located):
+        if grey is None:
+            shape = (result.grid.parent_height, result.grid.parent_width)
+            grey = np.full(fitted(shape, longest), _PLAIN, np.uint8)
+        picture = in_colour(resized(grey, longest))
+        draw_boxes(picture, result)
+        return picture
     if grey is None:
-        height, width = parent_shape(result)
-        factor = longest / max(height or 1, width or 1)
-        shape = (round((height or 1) * factor), round((width or 1) * factor))
-        grey = np.full((max(shape[0], 1), max(shape[1], 1)), 40, np.uint8)
-    else:
-        grey = resized(grey, longest)
-    picture = in_colour(grey)
-    if not isinstance(result, Located):
-        return (picture * 0.6).astype(np.uint8)
-    draw_boxes(picture, result)
-    return picture
+        return blank(longest // 4, longest, (_PLAIN, _PLAIN, _PLAIN))
+    return (in_colour(resized(grey, longest)) * 0.6).astype(np.uint8)
 
 
 def headline(result: Located) -> str:

@@ -55,7 +55,8 @@ def _scaled(corners: NDArray[np.int64], located: Located, picture: Picture) -> N
 
 def _dashed(picture: Picture, x0: int, y0: int, x1: int, y1: int) -> None:
     """Draw a dashed rectangle, thin and white, inside the half-open corners."""
-    dash, gap = 8, 6
+    dash = max(3, picture.shape[1] // 128)
+    gap = max(4, dash * 3 // 4)
     for start in range(x0, x1, dash + gap):
         end = min(start + dash, x1)
         picture[min(y0, len(picture) - 1), start:end] = INK

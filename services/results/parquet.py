@@ -16,7 +16,7 @@ from .rows import BOX_COLUMNS, FRAME_COLUMNS, BoxColumns, FrameRow
 from .view import View
 
 BOX_ROWS = 1 << 18
-"""Rows in a row group of boxes.parquet: about 20 MB in memory while it fills."""
+"""Rows in a row group of boxes.parquet: about 40 MB in memory while it fills."""
 
 FRAME_ROWS = 1 << 14
 """Rows in a row group of frames.parquet."""
@@ -31,8 +31,6 @@ def why_not() -> str | None:
 
 class BoxesParquet:
     """boxes.parquet: one row a box. Needs pyarrow."""
-
-    name = "boxes.parquet"
 
     def __init__(self, file: BinaryIO) -> None:
         self._pa = pa = import_module("pyarrow")
@@ -59,9 +57,11 @@ class BoxesParquet:
 
     def finish(self) -> None:
         """Write what is held back, and the file's end."""
-        if self._columns:
-            self._flush()
-        self._writer.close()
+        try:
+            if self._columns:
+                self._flush()
+        finally:
+            self._writer.close()
 
     def _flush(self) -> None:
         pa = self._pa
@@ -73,19 +73,18 @@ class BoxesParquet:
         ]
         for field in list(self._schema)[2:]:
             parts = [getattr(columns, field.name) for columns in self._columns]
-            chunks = [
-                pa.nulls(count, field.type) if part is None else pa.array(part).cast(field.type)
+            known = np.repeat([part is not None for part in parts], counts)
+            filled = [
+                np.zeros(count) if part is None else part
                 for part, count in zip(parts, counts, strict=True)
             ]
-            arrays.append(pa.concat_arrays(chunks))
+            arrays.append(pa.array(np.concatenate(filled), mask=~known).cast(field.type))
         self._writer.write_table(pa.Table.from_arrays(arrays, schema=self._schema))
         self._parents, self._columns, self._rows = [], [], 0
 
 
 class FramesParquet:
     """frames.parquet: one row a parent image. Needs pyarrow."""
-
-    name = "frames.parquet"
 
     def __init__(self, file: BinaryIO) -> None:
         self._pa = pa = import_module("pyarrow")
@@ -106,9 +105,11 @@ class FramesParquet:
 
     def finish(self) -> None:
         """Write what is held back, and the file's end."""
-        if self._held:
-            self._flush()
-        self._writer.close()
+        try:
+            if self._held:
+                self._flush()
+        finally:
+            self._writer.close()
 
     def _flush(self) -> None:
         arrays = [

@@ -8,16 +8,16 @@ pixels [x, x + size) x [y, y + size).
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
+from pipeline.time_model import GRID_POINTS
 from protocols.messages import Located, Outcome
 
 from .record import kind_of
-
-GRID_POINTS = 128 * 128
-"""What a full scan of the method's grid would visit (Day et al., Sci. Rep. 15, 17180 (2025))."""
 
 NM_DIGITS = 6
 """Nanometres are rounded to a millionth: far below any pixel, and free of binary dust."""
@@ -26,13 +26,13 @@ NM_DIGITS = 6
 class BoxColumns(Struct, frozen=True, kw_only=True):
     """The boxes of one parent image, column by column, each (N,), in acquisition order."""
 
-    box_id: NDArray[np.int64]
+    box_id: NDArray[np.int32]
     """Unique within the parent image; the box's place in the method's walk, from 0."""
-    order: NDArray[np.int64]
+    order: NDArray[np.int32]
     """Place in the acquisition, from 0."""
-    x_px: NDArray[np.int64]
-    y_px: NDArray[np.int64]
-    size_px: NDArray[np.int64]
+    x_px: NDArray[np.int32]
+    y_px: NDArray[np.int32]
+    size_px: NDArray[np.int32]
     x_center_frac: NDArray[np.float64]
     y_center_frac: NDArray[np.float64]
     width_frac: NDArray[np.float64]
@@ -41,7 +41,7 @@ class BoxColumns(Struct, frozen=True, kw_only=True):
     """None, as the two that follow, when the pixel size is not known."""
     y_center_nm: NDArray[np.float64] | None
     size_nm: NDArray[np.float64] | None
-    region: NDArray[np.int64]
+    region: NDArray[np.uint8]
 
 
 BOX_COLUMNS = ("parent_id", "source", *BoxColumns.__struct_fields__)
@@ -96,7 +96,7 @@ def parent_shape(outcome: Outcome) -> tuple[int | None, int | None]:
 
 def process_ms(outcome: Outcome) -> float:
     """Add up the compute time of the stages, in milliseconds."""
-    return sum(record.milliseconds for record in outcome.envelope.stages)
+    return math.fsum(record.milliseconds for record in outcome.envelope.stages)
 
 
 def n_boxes(outcome: Outcome) -> int:
@@ -104,7 +104,7 @@ def n_boxes(outcome: Outcome) -> int:
     return len(outcome.boxes) if isinstance(outcome, Located) else 0
 
 
-def reduction(boxes: int) -> float | None:
+def known_reduction(boxes: float) -> float | None:
     """Return how many times fewer points than the full grid; None without boxes."""
     return round(GRID_POINTS / boxes, 4) if boxes else None
 
@@ -116,13 +116,14 @@ def box_columns(located: Located) -> BoxColumns:
     # Twice the centre is a whole number: one rounding, in the division.
     twice_x, twice_y = 2 * x + size, 2 * y + size
     scale = pixel_size(located)
-    order = np.arange(len(x))
+    order = np.arange(len(x), dtype=np.int32)
+    whole = np.ascontiguousarray(located.boxes.T)
     return BoxColumns(
         box_id=order,
         order=order,
-        x_px=x,
-        y_px=y,
-        size_px=size,
+        x_px=whole[0],
+        y_px=whole[1],
+        size_px=whole[2],
         x_center_frac=twice_x / (2 * width),
         y_center_frac=twice_y / (2 * height),
         width_frac=size / width,
@@ -130,7 +131,7 @@ def box_columns(located: Located) -> BoxColumns:
         x_center_nm=None if scale is None else _nm((twice_x - width) / 2, scale),
         y_center_nm=None if scale is None else _nm((twice_y - height) / 2, scale),
         size_nm=None if scale is None else _nm(size.astype(np.float64), scale),
-        region=located.regions.astype(np.int64),
+        region=located.regions,
     )
 
 
@@ -158,7 +159,7 @@ def frame_row(outcome: Outcome) -> FrameRow:
         bbox_x1_px=box.x1 if box else None,
         bbox_y1_px=box.y1 if box else None,
         n_boxes=n_boxes(outcome),
-        reduction=reduction(n_boxes(outcome)),
+        reduction=known_reduction(n_boxes(outcome)),
         attempts=outcome.envelope.attempt,
         process_ms=round(process_ms(outcome), 3),
     )

@@ -27,6 +27,7 @@ class WholeFiles:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._files: dict[Path, BinaryIO] = {}
+        self._gone: list[Path] = []
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
@@ -39,6 +40,10 @@ class WholeFiles:
         file = self._partial(name).open("wb", buffering=1 << 20)
         self._files[self._folder / name] = self._stack.enter_context(file)
         return file
+
+    def remove(self, name: str) -> None:
+        """Let no file of this name be left at the end: an older one would not fit the others."""
+        self._gone.append(self._folder / name)
 
     def __exit__(
         self,
@@ -54,6 +59,8 @@ class WholeFiles:
                 self._stack.close()
                 for path in self._files:
                     self._partial(path.name).replace(path)
+                for path in self._gone:
+                    path.unlink(missing_ok=True)
         finally:
             with suppress(OSError):  # flushing what is thrown away may fail as the writing did
                 self._stack.close()
