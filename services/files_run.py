@@ -12,14 +12,12 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from protocols.messages import Metadata
-
-from .detectors.files import find_images
+from .detectors.file_finding import Found, find_images
 from .detectors.metadata import Resolver
 from .runtime.ledger import Ledger, NewFrame
 from .runtime.places import Places
@@ -116,9 +114,9 @@ def run_chain(
         shutil.rmtree(sockets, ignore_errors=True)
 
 
-def _new_frames(resolver: Resolver, found: Sequence[Any]) -> Iterator[NewFrame]:
+def _new_frames(resolver: Resolver, found: Iterable[Found]) -> Iterator[NewFrame]:
     for image in found:
-        metadata: Metadata = resolver.metadata_of(image)
+        metadata = resolver.metadata_of(image)
         yield NewFrame(_key(image.path), metadata, os.fspath(image.path.absolute()))
 
 

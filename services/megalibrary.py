@@ -26,8 +26,7 @@ from numpy.typing import NDArray
 
 from pipeline.emulation import SIZES, Emulated, emulate
 
-SKIP_MARKER = ".haadflow-skip"
-"""A folder that holds a file of this name has no survey images in it, whatever it looks like."""
+from .detectors.file_finding import SKIP_MARKER
 
 TABLE = "metadata.csv"
 IDENTITY = "megalibrary.json"

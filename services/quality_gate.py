@@ -11,16 +11,8 @@ from dataclasses import asdict
 from typing import Any
 
 from pipeline import Grid as PipelineGrid
-from pipeline import (
-    MIN_SIDE,
-    QualityParams,
-    as_image,
-    assess,
-    downsize,
-    find_scaling,
-    too_small,
-    warm_up,
-)
+from pipeline import as_image, downsize, find_scaling, warm_up
+from pipeline.quality import QualityParams, assess, too_small
 from protocols.messages import Grid, GridImage, Rejected, SurveyImage
 
 from .runtime.stage import Handled, parameters_from
@@ -41,8 +33,9 @@ class QualityGate:
         """Scale, downsize and assess one parent image."""
         image = as_image(frame.image)
         height, width = image.shape
-        if min(height, width) < MIN_SIDE:
-            return self._reject(frame, too_small(height, width), {})
+        refusal = too_small(height, width, self._params)
+        if refusal is not None:
+            return self._reject(frame, refusal, {})
         grid = PipelineGrid.for_parent(height, width)
         scaling = find_scaling(image)
         grid_image = downsize(image, scaling, grid)

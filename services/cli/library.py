@@ -71,16 +71,20 @@ def _story(account: Account, summary: dict[str, Any], results: Path) -> str:
     lines = [f"Every frame is accounted for: {account_line(account)}."]
     if boxes:
         scan = next(row for row in times if row["full_scan_s"] == 16)
-        lines += [
+        lines.append(
             f"A located image needs {boxes['median']:.0f} boxes in the median "
             f"({boxes['min']} to {boxes['max']}), a full scan 16,384 points: "
-            f"{summary['reduction']['mean']:.1f} times fewer.",
+            f"{summary['reduction']['mean']:.1f} times fewer."
+        )
+        lines.append(
             f"At 16 s a full scan, the library takes {scan['with_boxes_s']:.0f} s instead of "
-            f"{scan['full_grid_s']:.0f} s.",
+            f"{scan['full_grid_s']:.0f} s."
+        )
+        lines.append(
             "Finding the boxes took "
             f"{summary['process_ms']['median']:.1f} ms an image in the median, in "
-            f"{len(summary['stage_ms'])} stages that are processes of their own.",
-        ]
+            f"{len(summary['stage_ms'])} stages that are processes of their own."
+        )
     lines += [
         "",
         "Look at",

@@ -9,6 +9,7 @@ import typer
 
 from pipeline import Result, process, reduction
 from protocols.messages import BoundingBox, Envelope, Grid, Located, Metadata, Outcome, Rejected
+from services.detectors.file_finding import find_images
 from services.detectors.files import UnreadableImage, read_image
 from services.detectors.metadata import MetadataError, Resolver, with_file_metadata
 from services.results.overlay import draw_overlay
@@ -28,9 +29,10 @@ def show_boxes(
 ) -> None:
     """Print the boxes of one image and draw them if asked."""
     try:
-        resolver = Resolver(table=None, composition=composition, n_elements=n_elements)
+        resolver = Resolver(composition=composition, n_elements=n_elements)
+        (found,) = find_images([path])
         read = read_image(path)
-        metadata = with_file_metadata(resolver.metadata_of(path), read)
+        metadata = with_file_metadata(resolver.metadata_of(found), read)
         result = process(
             read.image,
             composition=metadata.composition,

@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
+import msgspec
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from services.detectors.client import Detector, NotAccepted
-from services.detectors.files import UnreadableImage, find_images, read_image
+from services.detectors.file_finding import Found, find_images
+from services.detectors.files import UnreadableImage, read_image
 from services.detectors.metadata import MetadataError, Resolver, with_file_metadata
 from services.runtime import exit_codes
 
@@ -37,7 +39,7 @@ def send(
         fail("the topology's source takes no offers: give source.offers an address")
     try:
         resolver = Resolver(table=metadata, composition=composition, n_elements=n_elements)
-        found = find_images(paths, recursive=recursive)
+        found = list(find_images(paths, recursive=recursive))
     except (MetadataError, ValueError, OSError) as error:
         fail(str(error))
     if not found:
@@ -63,3 +65,19 @@ def send(
     )
     if detector.refusals or unreadable:
         raise typer.Exit(exit_codes.SOME_FAILED)
+
+
+def _send_file(detector: Detector, resolver: Resolver, found: Found, round_number: int) -> bool:
+    """Send one file; say whether it could be read."""
+    try:
+        metadata = resolver.metadata_of(found)
+        read = read_image(found.path)
+    except (UnreadableImage, MetadataError) as error:
+        complain(f"{found.path}: {error}")
+        return False
+    metadata = with_file_metadata(metadata, read)
+    if round_number:
+        parent_id = f"{metadata.parent_id}#{round_number + 1}"
+        metadata = msgspec.structs.replace(metadata, parent_id=parent_id)
+    detector.send_with(metadata, read.image)
+    return True

@@ -80,7 +80,7 @@ class Pulse:
         self._figures = figures
         self._clock = clock
         self._due = 0.0
-        self._process = psutil.Process()  # type: ignore[no-untyped-call]
+        self._process = psutil.Process()
 
     def beat(self, *, now: bool = False) -> None:
         """Send a beat if one is due. One that cannot leave is dropped: the next is newer."""
