@@ -132,7 +132,7 @@ def worker(
 
 def check(topology: TopologyFile = None) -> None:
     """Check the topology and every stage's parameters; connect nothing."""
-    import importlib  # noqa: PLC0415 - the stages bring the kernels, which only this needs here
+    import importlib
 
     chain = load(topology)
     for table in chain.stage:

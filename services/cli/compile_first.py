@@ -8,6 +8,6 @@ from rich.console import Console
 def say_and_compile(console: Console) -> None:
     """Warm the kernels' cache, saying so if it takes noticeable time."""
     with console.status("compiling the kernels (once, up to a minute)"):
-        from pipeline import warm_up  # noqa: PLC0415 - brings the kernels
+        from pipeline import warm_up
 
         warm_up()

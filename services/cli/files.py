@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from services.account import Account, NoAccount, read_account
-from services.detectors.metadata import MetadataError
-from services.files_run import FilesRun, OtherRun, accept_files, run_chain
+
+if TYPE_CHECKING:
+    from services.files_run import FilesRun
 from services.runtime import exit_codes
 from services.runtime.places import Places
 from services.runtime.status import ChainStatus
@@ -63,6 +64,8 @@ def run(
             fail(f"--workers {stage}: expected one of {', '.join(STAGES)}")
         if wanted[stage] == 0:
             fail(f"--workers {stage}=0: a run needs at least one worker of each stage")
+    from services.files_run import FilesRun
+
     asked = FilesRun(
         paths=paths,
         out=out_dir,
@@ -84,10 +87,12 @@ def run(
 
 def carry_out(asked: FilesRun, *, pictures: int) -> Account:
     """Run the files and write the results; end with the right status when that cannot be."""
+    from services.files_run import OtherRun, accept_files
+
     places = Places(asked.out)
     try:
         frames = accept_files(asked, places)
-    except (OtherRun, MetadataError, ValueError, OSError) as error:
+    except (OtherRun, ValueError, OSError) as error:
         fail(str(error))
     if frames == 0:
         fail("no images there: PNG, TIFF, JPEG or NPY files are taken; --recursive looks deeper")
@@ -115,7 +120,7 @@ def boxes(
     as_json: Json = False,
 ) -> None:
     """Locate the boxes of one image without a chain, and print them: x, y, size, region."""
-    from .one_image import show_boxes  # noqa: PLC0415 - brings the kernels
+    from .one_image import show_boxes
 
     show_boxes(image, plot, composition, n_elements, algorithm, as_json=as_json)
 
@@ -156,6 +161,8 @@ def exit_status(account: Account) -> int:
 
 
 def _watched(asked: FilesRun, places: Places, frames: int) -> bool:
+    from services.files_run import run_chain
+
     columns = (
         BarColumn(),
         MofNCompleteColumn(),

@@ -11,8 +11,6 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from services.account import Account
-from services.files_run import FilesRun
-from services.megalibrary import write_megalibrary
 from services.runtime import exit_codes
 
 from .files import carry_out, exit_status
@@ -38,6 +36,8 @@ def demo(
     seed: Annotated[int, typer.Option(help="Of the emulator.", min=0)] = DEMO_SEED,
 ) -> None:
     """Emulate a megalibrary, send it through the chain, draw and explain what happened."""
+    from services.files_run import FilesRun
+
     images, results = out_dir / "images", out_dir / "results"
     out.print(f"1. Emulating {n} HAADF survey images of nanoparticles (seed {seed}).")
     _emulate(images, n, seed)
@@ -53,6 +53,8 @@ def demo(
 
 
 def _emulate(folder: Path, n: int, seed: int) -> None:
+    from services.megalibrary import write_megalibrary
+
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, console=err, transient=True) as progress:
         task = progress.add_task("emulating", total=n)

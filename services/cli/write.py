@@ -5,7 +5,6 @@ from __future__ import annotations
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from services.account import read_account
-from services.report import write_report
 from services.runtime.places import Places
 
 from .terminal import err
@@ -13,6 +12,8 @@ from .terminal import err
 
 def write_results(places: Places, *, pictures: int) -> None:
     """Write everything into the output folder."""
+    from services.report import write_report
+
     account = read_account(places)
     total = account.located + account.rejected + account.failed
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())

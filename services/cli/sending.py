@@ -1,0 +1,75 @@
+"""The work of `send`: read files, offer them, say what was taken."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+from services.detectors.client import Detector, NotAccepted
+from services.detectors.file_finding import Found, find_images
+from services.detectors.files import UnreadableImage, read_image
+from services.detectors.metadata import MetadataError, Resolver, with_file_metadata
+from services.runtime import exit_codes
+
+from .terminal import complain, err, fail, out
+
+
+def send_files(
+    paths: list[Path],
+    address: str,
+    *,
+    composition: str | None,
+    n_elements: int | None,
+    recursive: bool,
+    table: Path | None,
+    repeat: int,
+    patience_s: float,
+) -> None:
+    """Send files and print how many were accepted; end with status 3 when some were not."""
+    try:
+        resolver = Resolver(table=table, composition=composition, n_elements=n_elements)
+        found = list(find_images(paths, recursive=recursive))
+    except (MetadataError, OSError) as error:
+        fail(str(error))
+    if not found:
+        fail("no images there: PNG, TIFF, JPEG or NPY files are taken")
+    detector = Detector(address, name="haadflow send", patience_s=patience_s)
+    unreadable = 0
+    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
+    try:
+        with Progress(*columns, console=err) as progress, detector:
+            task = progress.add_task("accepted", total=len(found) * repeat)
+            for round_number in range(repeat):
+                for image in found:
+                    unreadable += not _send_file(detector, resolver, image, round_number)
+                    progress.update(task, completed=detector.accepted)
+            detector.flush()
+            progress.update(task, completed=detector.accepted)
+    except NotAccepted as error:
+        fail(str(error), exit_codes.BROKEN)
+    for refusal in detector.refusals:
+        complain(f"{refusal.parent_id} was refused: {refusal.reason}")
+    out.print(
+        f"accepted {detector.accepted}, refused {len(detector.refusals)}, unreadable {unreadable}"
+    )
+    if detector.refusals or unreadable:
+        raise typer.Exit(exit_codes.SOME_FAILED)
+
+
+def _send_file(detector: Detector, resolver: Resolver, found: Found, round_number: int) -> bool:
+    """Send one file; say whether it could be read."""
+    try:
+        metadata = resolver.metadata_of(found)
+        read = read_image(found.path)
+    except (UnreadableImage, MetadataError) as error:
+        complain(f"{found.path}: {error}")
+        return False
+    metadata = with_file_metadata(metadata, read)
+    if round_number:
+        parent_id = f"{metadata.parent_id}#{round_number + 1}"
+        metadata = msgspec.structs.replace(metadata, parent_id=parent_id)
+    detector.send_with(metadata, read.image)
+    return True

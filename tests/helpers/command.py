@@ -1,0 +1,58 @@
+"""The command `haadflow` as a user starts it: a process, with a deadline."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+
+COMMAND = (sys.executable, "-c", "from services.cli import main; main()")
+DEADLINE_S = 240.0
+
+
+def haadflow(*arguments: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """Run the command to its end."""
+    return subprocess.run(
+        [*COMMAND, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE_S,
+        cwd=cwd,
+        check=False,
+        env=environment(),
+    )
+
+
+def start(*arguments: str | Path) -> subprocess.Popen[str]:
+    """Start the command and return at once."""
+    return subprocess.Popen(
+        [*COMMAND, *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=environment(),
+    )
+
+
+def environment() -> dict[str, str]:
+    """Return an environment without settings of the tester's own."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith("HAADFLOW_TOPOLOGY")}
+    return kept | {"COLUMNS": "200"}
+
+
+def services_of(pid: int) -> dict[str, psutil.Process]:
+    """Return a supervisor's services by role and stage, as `preprocessing.worker`."""
+    found: dict[str, psutil.Process] = {}
+    for child in psutil.Process(pid).children(recursive=True):
+        try:
+            line = child.cmdline()
+        except psutil.Error:
+            continue
+        if "services" in line:
+            role = line[line.index("services") + 1 :]
+            stage = "" if role[1].startswith("--") else f"{role[1]}."
+            found[f"{stage}{role[0]}"] = child
+    return found

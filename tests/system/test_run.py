@@ -1,0 +1,215 @@
+"""`haadflow run` as a user meets it: real processes, real sockets, real files, real kills."""
+
+from __future__ import annotations
+
+import csv
+import json
+import signal
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from pipeline import process
+from services.megalibrary import write_megalibrary
+from tests.helpers.command import haadflow, services_of, start
+from tests.helpers.garbage import make_garbage
+
+pytestmark = pytest.mark.system
+
+N = 24
+
+
+@pytest.fixture(scope="session")
+def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small megalibrary of small images."""
+    folder = tmp_path_factory.mktemp("library") / "images"
+    write_megalibrary(folder, N, seed=5, sizes=(128, 256))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def undisturbed(library: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What a run that nothing happens to writes."""
+    out = tmp_path_factory.mktemp("undisturbed")
+    done = haadflow("run", library, "--out", out, "--pictures", "4")
+    assert done.returncode == 0, done.stderr
+    return out
+
+
+def rows(out: Path, table: str) -> list[dict[str, str]]:
+    with (out / table).open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def boxes_of(out: Path) -> list[tuple[str, ...]]:
+    columns = ("parent_id", "box_id", "x_px", "y_px", "size_px", "region")
+    return [tuple(row[c] for c in columns) for row in rows(out, "boxes.csv")]
+
+
+def test_every_image_becomes_a_row_and_the_account_closes(undisturbed: Path) -> None:
+    frames = rows(undisturbed, "frames.csv")
+    assert len(frames) == N
+    assert {row["outcome"] for row in frames} == {"located"}
+    assert {row["composition_from"] for row in frames} == {"table"}
+    verified = haadflow("verify", undisturbed, "--json")
+    assert verified.returncode == 0
+    account = json.loads(verified.stdout)
+    assert account["accepted"] == account["located"] == N
+    assert account["closes"]
+
+
+def test_the_chain_finds_what_a_notebook_finds(undisturbed: Path, library: Path) -> None:
+    frames = rows(undisturbed, "frames.csv")
+    boxes = rows(undisturbed, "boxes.csv")
+    for frame in frames[:6]:
+        image = cv2.imread(str(library / Path(frame["source"]).name), cv2.IMREAD_UNCHANGED)
+        result = process(image, composition=frame["composition"])
+        mine = [
+            [int(row["x_px"]), int(row["y_px"]), int(row["size_px"])]
+            for row in boxes
+            if row["parent_id"] == frame["parent_id"]
+        ]
+        assert np.array_equal(np.array(mine), result.boxes)
+        assert int(frame["k"]) == result.k
+
+
+def test_all_files_are_there_and_agree(undisturbed: Path) -> None:
+    batches = [json.loads(line) for line in (undisturbed / "boxes.jsonl").read_text().splitlines()]
+    assert len(batches) == N
+    assert sum(batch["n_boxes"] for batch in batches) == len(rows(undisturbed, "boxes.csv"))
+    summary = json.loads((undisturbed / "summary.json").read_text())
+    assert summary["account"]["closes"]
+    assert summary["frames"]["located"] == N
+    assert len(list((undisturbed / "overlays").glob("*.png"))) == 4
+    assert (undisturbed / "contact_sheet.png").exists()
+
+
+def test_the_same_command_again_changes_nothing(
+    library: Path, undisturbed: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    for _ in range(2):
+        assert haadflow("run", library, "--out", out, "--pictures", "0").returncode == 0
+    assert boxes_of(out) == boxes_of(undisturbed)
+
+
+def test_other_settings_into_the_same_folder_are_refused(library: Path, undisturbed: Path) -> None:
+    done = haadflow("run", library, "--out", undisturbed, "--algorithm", "1")
+    assert done.returncode == 2
+    assert "choose another --out" in done.stderr
+
+
+def test_garbage_becomes_rows_and_the_rest_goes_on(library: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "mixed"
+    folder.mkdir()
+    garbage = make_garbage(folder)
+    good = sorted(library.glob("*.png"))[:3]
+    for image in good:
+        (folder / image.name).write_bytes(image.read_bytes())
+    out = tmp_path / "out"
+    done = haadflow("run", folder, "--out", out, "--pictures", "20")
+    assert done.returncode == 3, done.stderr
+    frames = {Path(row["source"]).name: row for row in rows(out, "frames.csv")}
+    for image in good:
+        assert frames[image.name]["outcome"] == "located"
+    for name in garbage:
+        if name in frames:  # a pipe or a bomb too, if it is named like an image
+            assert frames[name]["outcome"] in {"failed", "rejected"}
+            assert frames[name]["reason"]
+    verified = haadflow("verify", out)
+    assert verified.returncode == 0, verified.stdout
+
+
+@pytest.mark.parametrize(
+    "victim",
+    [
+        "quality_gate.worker",
+        "preprocessing.worker",
+        "clustering.queue",
+        "boxing.queue",
+        "source",
+        "sink",
+    ],
+)
+def test_whatever_is_killed_no_frame_is_lost(
+    victim: str, library: Path, undisturbed: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    running = start("run", library, "--out", out, "--pictures", "0")
+    try:
+        killed = kill_when_there(running.pid, victim, until=running.poll)
+        output, _ = running.communicate(timeout=240)
+    finally:
+        running.kill()
+    assert killed, "the run was over before the victim was there"
+    assert running.returncode == 0, output
+    assert boxes_of(out) == boxes_of(undisturbed)
+    assert haadflow("verify", out).returncode == 0
+
+
+def test_a_killed_run_goes_on_and_leaves_nothing_running(
+    library: Path, undisturbed: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    running = start("run", library, "--out", out, "--pictures", "0")
+    services = wait_for_services(running.pid, 10)
+    running.kill()
+    running.communicate(timeout=10)
+    for service in services.values():
+        service.wait(timeout=20)  # each ends by itself, its supervisor gone
+    done = haadflow("run", library, "--out", out, "--pictures", "0")
+    assert done.returncode == 0, done.stderr
+    assert boxes_of(out) == boxes_of(undisturbed)
+
+
+def test_ctrl_c_ends_with_130_and_the_same_command_goes_on(
+    library: Path, undisturbed: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    running = start("run", library, "--out", out, "--pictures", "0")
+    services = wait_for_services(running.pid, 10)
+    running.send_signal(signal.SIGINT)
+    output, _ = running.communicate(timeout=60)
+    assert running.returncode == 130, output
+    assert not [s for s in services.values() if s.is_running() and s.status() != "zombie"]
+    assert haadflow("run", library, "--out", out, "--pictures", "0").returncode == 0
+    assert boxes_of(out) == boxes_of(undisturbed)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["run", "nowhere", "--out", "o"], "there is no such file"),
+        (["run", ".", "--out", "o", "--workers", "boxing"], "expected STAGE=N"),
+        (["run", ".", "--out", "o", "--workers", "boxes=1"], "expected one of quality_gate"),
+        (["run", ".", "--out", "o"], "no images there"),
+        (["run", ".", "--out", "o", "--composition", "Xx50"], "Xx"),
+        (["verify", "."], "there is no ledger here"),
+        (["export", "."], "there are no results here"),
+        (["status", "--topology", "nowhere.toml"], "No such file"),
+    ],
+)
+def test_a_wrong_command_is_told_what_is_wrong(
+    tmp_path: Path, arguments: list[str], complaint: str
+) -> None:
+    done = haadflow(*arguments, cwd=tmp_path)
+    assert done.returncode == 2
+    assert complaint in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def wait_for_services(pid: int, count: int) -> dict[str, object]:
+    deadline = time.monotonic() + 60
+    while len(services := services_of(pid)) < count:
+        assert time.monotonic() < deadline, f"only {sorted(services)} started"
+    return dict(services)
+
+
+def kill_when_there(pid: int, victim: str, *, until: object) -> bool:
+    services = wait_for_services(pid, 10)
+    process_ = services[victim]
+    process_.kill()  # type: ignore[attr-defined]
+    return bool(until() is None)  # type: ignore[operator]
