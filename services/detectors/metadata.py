@@ -1,0 +1,203 @@
+"""What is known of an image beside its pixels, and from where.
+
+The composition comes from the option, the table, the file's name or the file's metadata: the first
+that has one. The record says which.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import lru_cache
+from pathlib import Path
+
+import msgspec
+
+from pipeline.composition import find_in_name
+from protocols.messages import CompositionSource, Metadata
+
+from .file_finding import Found
+from .formats.image import ReadImage
+from .metadata_table import MetadataError, MetadataTable, TableRow, count_elements
+from .names import parent_id_for, source_for
+
+__all__ = [
+    "TABLE_NAME",
+    "MetadataError",
+    "MetadataTable",
+    "Resolver",
+    "TableRow",
+    "resolve",
+    "with_file_metadata",
+]
+
+TABLE_NAME = "metadata.csv"
+"""Taken by itself from the image's folder, or else from the folder that was given."""
+
+_MOST_ELEMENTS = 118
+_TABLES_KEPT = 64
+"""Tables of folders held at once: files come folder by folder."""
+_NOTES = "file_notes"
+
+
+class Resolver:
+    """Says what is known of each file of a run.
+
+    Parameters
+    ----------
+    table : Path, optional
+        A table for all files; then no folder's own table is looked for.
+    composition : str, optional
+        For all files, before anything else.
+    n_elements : int, optional
+        For all files, before anything else.
+
+    Raises
+    ------
+    MetadataError
+        If an option or the table is wrong.
+    """
+
+    def __init__(
+        self,
+        *,
+        table: Path | None = None,
+        composition: str | None = None,
+        n_elements: int | None = None,
+    ) -> None:
+        _check_options(composition, n_elements)
+        self._composition = None if composition is None else composition.strip()
+        self._n_elements = n_elements
+        self._table = None if table is None else MetadataTable.read(table)
+        self._table_in = lru_cache(maxsize=_TABLES_KEPT)(_table_in)
+
+    def metadata_of(self, found: Found) -> Metadata:
+        """Return what is known of a file without opening it.
+
+        Raises
+        ------
+        MetadataError
+            If the table in its folder is wrong.
+        """
+        return resolve(
+            found.path,
+            parent_id=parent_id_for(found.path, found.root, found.label),
+            composition=self._composition,
+            n_elements=self._n_elements,
+            row=self._row(found),
+        )
+
+    def _row(self, found: Found) -> TableRow | None:
+        if self._table is not None:
+            return self._table.find(found.path)
+        for folder in dict.fromkeys((found.path.parent, found.root)):
+            table = self._table_in(folder)
+            row = None if table is None else table.find(found.path)
+            if row is not None:
+                return row
+        return None
+
+
+def resolve(
+    path: Path,
+    *,
+    parent_id: str,
+    composition: str | None = None,
+    n_elements: int | None = None,
+    row: TableRow | None = None,
+) -> Metadata:
+    """Put together what is known of a file without opening it.
+
+    Parameters
+    ----------
+    path : Path
+        The file; its name may hold a composition.
+    parent_id : str
+        See `parent_id_for`.
+    composition, n_elements : optional
+        The options, already checked.
+    row : TableRow, optional
+        What a table says.
+
+    Returns
+    -------
+    Metadata
+        `composition_from` is "option", "table", "file name" or None. `n_elements` is the option's,
+        the table's or the composition's.
+    """
+    row = row or TableRow(line=0)
+    choices: tuple[tuple[str | None, CompositionSource], ...] = (
+        (composition, "option"),
+        (row.composition, "table"),
+        (find_in_name(path.stem), "file name"),
+    )
+    text, origin = next(((text, origin) for text, origin in choices if text), (None, None))
+    count = n_elements or row.n_elements
+    if count is None and text is not None:
+        count = count_elements(text)
+    return Metadata(
+        parent_id=parent_id,
+        source=source_for(path),
+        composition=text,
+        composition_from=origin,
+        n_elements=count,
+        pixel_size_nm=row.pixel_size_nm,
+        extra=dict(row.extra),
+    )
+
+
+def with_file_metadata(metadata: Metadata, read: ReadImage) -> Metadata:
+    """Add what only the opened file tells, where nothing is known yet.
+
+    Parameters
+    ----------
+    metadata : Metadata
+        From `resolve`.
+    read : ReadImage
+        What the file holds.
+
+    Returns
+    -------
+    Metadata
+        With pixel size and composition filled in (`composition_from` is then "file metadata"), and
+        the reader's notes in `extra`. A composition that cannot be read is noted, not used.
+    """
+    changes: dict[str, object] = {}
+    notes = list(read.notes)
+    if metadata.pixel_size_nm is None and read.pixel_size_nm is not None:
+        changes["pixel_size_nm"] = read.pixel_size_nm
+    if metadata.composition is None and read.composition is not None:
+        try:
+            count = count_elements(read.composition)
+        except ValueError as error:
+            notes.append(f"the file's metadata: {error}"[:200])
+        else:
+            changes |= {"composition": read.composition, "composition_from": "file metadata"}
+            changes["n_elements"] = metadata.n_elements or count
+    if notes:
+        changes["extra"] = {**metadata.extra, _NOTES: "; ".join(notes)}
+    return msgspec.structs.replace(metadata, **changes) if changes else metadata
+
+
+def _table_in(folder: Path) -> MetadataTable | None:
+    path = folder / TABLE_NAME
+    try:
+        return MetadataTable.read(path) if os.path.lexists(path) else None
+    except MetadataError as error:
+        raise MetadataError(f"{error}\n  (name another table with --metadata)") from error
+
+
+def _check_options(composition: str | None, n_elements: int | None) -> None:
+    if n_elements is not None and not 1 <= n_elements <= _MOST_ELEMENTS:
+        raise MetadataError(
+            f"--n-elements: came {n_elements}, expected a whole number from 1 to {_MOST_ELEMENTS}"
+        )
+    if composition is None:
+        return
+    try:
+        elements = count_elements(composition.strip())
+    except ValueError as error:
+        raise MetadataError(f"--composition: {error}") from error
+    if n_elements is not None and n_elements != elements:
+        raise MetadataError(
+            f"--n-elements: came {n_elements}, but the composition {composition} has {elements}"
+        )
