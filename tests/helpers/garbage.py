@@ -42,10 +42,10 @@ def make_garbage(folder: Path) -> list[Garbage]:
     os.mkfifo(fifo)
     garbage.append(Garbage(fifo, "not a regular file"))
     link = folder / "nowhere.png"
-    link.symlink_to(folder / "not there.png")
+    link.symlink_to("not there.png")
     garbage.append(Garbage(link, "No such file"))
     loop = folder / "loop.png"
-    loop.symlink_to(loop)
+    loop.symlink_to(loop.name)
     garbage.append(Garbage(loop, "Too many levels of symbolic links"))
     if permissions_hold():
         locked = folder / "locked"
