@@ -1,7 +1,7 @@
 """The science: from a survey image to acquisition boxes, as pure functions on arrays.
 
 `process` does all of it. The single steps, in their order: `as_image`, `find_scaling`,
-`downsize`, `preprocess`, `cluster`, `box`.
+`Grid.for_parent`, `downsize`, `assess`, `preprocess`, `cluster`, `box`, `Grid.to_parent`.
 
 Method: Day, Wahl, dos Reis et al., Sci. Rep. 15, 17180 (2025), doi:10.1038/s41598-025-01337-z.
 """
@@ -16,6 +16,8 @@ from .grid import CELLS, Grid
 from .image import MIN_SIDE, as_image
 from .locate import Parameters, Result, process
 from .preprocess import NothingFound, Preprocessed, PreprocessParams, preprocess
+from .quality import Quality, QualityParams, assess, too_small
+from .quality_model import QualityModel
 from .scale import Scaling, find_scaling
 from .time_model import GRID_POINTS, reduction, total_time
 from .warm import warm_up
@@ -34,9 +36,13 @@ __all__ = [
     "Parameters",
     "PreprocessParams",
     "Preprocessed",
+    "Quality",
+    "QualityModel",
+    "QualityParams",
     "Result",
     "Scaling",
     "as_image",
+    "assess",
     "box",
     "choose_k",
     "cluster",
@@ -47,6 +53,7 @@ __all__ = [
     "preprocess",
     "process",
     "reduction",
+    "too_small",
     "total_time",
     "warm_up",
 ]

@@ -52,7 +52,7 @@ def as_image(image: ArrayLike, *, name: str = "image") -> NDArray[Any]:
         raise ValueError(f"{name}: came numbers of type {array.dtype}; expected {ACCEPTED}")
     if array.size == 0:
         raise ValueError(f"{name}: came empty, with shape {array.shape}; expected {ACCEPTED}")
-    if array.dtype == np.float16:
+    if array.dtype.kind == "f" and array.dtype.itemsize == 2:
         array = array.astype(np.float32)
     array = read_only(array.astype(array.dtype.newbyteorder("="), copy=False))
     if array.dtype.kind == "f" and not _any_finite(array):

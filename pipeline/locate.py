@@ -13,8 +13,10 @@ from .cluster import ClusterParams, Clusters, KFrom, cluster
 from .composition import parse_composition
 from .downsize import downsize
 from .grid import Grid
-from .image import MIN_SIDE, as_image
+from .image import as_image
 from .preprocess import NothingFound, Preprocessed, PreprocessParams, preprocess
+from .quality import Quality, QualityParams, assess, too_small
+from .quality_model import QualityModel
 from .scale import Scaling, find_scaling
 
 
@@ -22,6 +24,7 @@ from .scale import Scaling, find_scaling
 class Parameters:
     """Constants of all steps; the defaults are the published ones."""
 
+    quality: QualityParams = field(default_factory=QualityParams)
     preprocess: PreprocessParams = field(default_factory=PreprocessParams)
     cluster: ClusterParams = field(default_factory=ClusterParams)
     box: BoxParams = field(default_factory=BoxParams)
@@ -61,6 +64,8 @@ class Result:
         x, y, size in grid cells.
     scaling : Scaling or None
         How the intensities became 8 bit.
+    quality : Quality or None
+        What the gate measured.
     cutoff : int or None
         Gray level above which the particle lies.
     """
@@ -79,6 +84,7 @@ class Result:
     grid_bounding_box: tuple[int, int, int, int] | None = None
     grid_boxes: NDArray[np.int32] = field(default_factory=lambda: np.zeros((0, 3), np.int32))
     scaling: Scaling | None = None
+    quality: Quality | None = None
     cutoff: int | None = None
 
 
@@ -89,6 +95,7 @@ def process(
     n_elements: int | None = None,
     algorithm: Algorithm | None = None,
     params: Parameters | None = None,
+    model: QualityModel | None = None,
 ) -> Result:
     """Locate the particle in `image` and cover its regions with acquisition boxes.
 
@@ -104,6 +111,8 @@ def process(
     algorithm : 2 or 1, optional
         For the boxes; overrides the one in `params`.
     params : Parameters, optional
+    model : QualityModel, optional
+        Asked by the gate about pictures that its rules let pass.
 
     Returns
     -------
@@ -122,15 +131,16 @@ def process(
     picture = as_image(image)
     result = Result(outcome="rejected", n_elements=n_elements)
     height, width = picture.shape
-    if min(height, width) < MIN_SIDE:
-        return replace(
-            result,
-            reason=f"too small: {width} x {height} px; expected at least {MIN_SIDE} px per side",
-        )
+    reason = too_small(height, width, params.quality)
+    if reason is not None:
+        return replace(result, reason=reason)
     grid = Grid.for_parent(height, width)
     scaling = find_scaling(picture)
-    result = replace(result, grid=grid, scaling=scaling)
     grid_image = downsize(picture, scaling, grid)
+    quality = assess(grid_image, grid, scaling, params.quality, model)
+    result = replace(result, grid=grid, scaling=scaling, quality=quality)
+    if not quality.passed:
+        return replace(result, reason=quality.reason)
     found = preprocess(grid_image, params.preprocess)
     if isinstance(found, NothingFound):
         return replace(result, reason=found.reason)
