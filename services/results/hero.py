@@ -19,7 +19,6 @@ from .canvas import (
     grey_for_display,
     in_colour,
     region_colour,
-    resized,
     save,
     text_width,
     write_text,
@@ -44,10 +43,10 @@ def draw_hero(image: NDArray[np.generic], result: Located, path: Path) -> None:
     path
         The PNG to write.
     """
-    grey = grey_for_display(image)
+    grey = grey_for_display(image, _PANEL)
     if grey is None:
         raise ValueError(f"image: expected (height, width), got {image.dtype} {image.shape}")
-    survey = in_colour(resized(grey, _PANEL))
+    survey = in_colour(grey)
     regions, boxes = _regions(survey, result), survey.copy()
     draw_boxes(boxes, result)
     draw_scale_bar(survey, result, size=15)

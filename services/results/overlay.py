@@ -21,7 +21,6 @@ from .canvas import (
     grey_for_display,
     in_colour,
     region_colour,
-    resized,
     save,
     shortened,
     text_width,
@@ -70,17 +69,17 @@ def picture_of(image: NDArray[np.generic] | None, result: Outcome, longest: int)
     Without an image, boxes are drawn on a plain ground of the parent's shape; with neither image
     nor boxes there is only a plain strip.
     """
-    grey = None if image is None else grey_for_display(image)
+    grey = None if image is None else grey_for_display(image, longest)
     if isinstance(result, Located):
         if grey is None:
             shape = (result.grid.parent_height, result.grid.parent_width)
             grey = np.full(fitted(shape, longest), _PLAIN, np.uint8)
-        picture = in_colour(resized(grey, longest))
+        picture = in_colour(grey)
         draw_boxes(picture, result)
         return picture
     if grey is None:
         return blank(longest // 4, longest, (_PLAIN, _PLAIN, _PLAIN))
-    return (in_colour(resized(grey, longest)) * 0.6).astype(np.uint8)
+    return (in_colour(grey) * 0.6).astype(np.uint8)
 
 
 def headline(result: Located) -> str:

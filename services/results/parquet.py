@@ -18,6 +18,9 @@ from .view import View
 BOX_ROWS = 1 << 18
 """Rows in a row group of boxes.parquet: about 40 MB in memory while it fills."""
 
+_PARENTS = 1 << 13
+"""Parents in a row group, at most: the columns of small ones weigh more than their rows."""
+
 FRAME_ROWS = 1 << 14
 """Rows in a row group of frames.parquet."""
 
@@ -52,7 +55,7 @@ class BoxesParquet:
         self._parents.append((view.row.parent_id, view.row.source))
         self._columns.append(view.columns)
         self._rows += view.row.n_boxes
-        if self._rows >= BOX_ROWS:
+        if self._rows >= BOX_ROWS or len(self._parents) >= _PARENTS:
             self._flush()
 
     def finish(self) -> None:

@@ -108,7 +108,7 @@ def test_any_image_or_none_can_be_drawn(
 def test_a_few_hot_pixels_do_not_darken_the_picture() -> None:
     image = np.random.default_rng(1).integers(15_131, 19_023, (256, 256)).astype(np.uint16)
     image[5, 5] = 65_535
-    grey = grey_for_display(image)
+    grey = grey_for_display(image, 512)
     assert grey is not None
     assert 100 < np.median(grey) < 155
 
@@ -176,7 +176,7 @@ def test_the_hero_shows_image_regions_and_boxes(tmp_path: Path) -> None:
     assert picture.shape[1] == 1616
     # The middle panel begins at x = 552; its box is filled with the region's colour.
     centre = picture[84 + (512 - 256) // 2 + 96, 552 + 160]
-    assert tuple(centre.tolist()) == REGION_COLOURS[0]
+    assert _distance(centre, REGION_COLOURS[0]) < 8
     with pytest.raises(ValueError, match="expected"):
         draw_hero(np.zeros(3), located(0), tmp_path / "h.png")
 
