@@ -68,25 +68,28 @@ def _weighted_sums(
     """Return the cells' weighted sums, and the weights of the invalid pixels if there are any."""
     image = read_only(image)
     height, width = image.shape
+    along_y = resampling(height, grid.rows)
+    along_x = resampling(width, grid.columns)
+    sums = np.zeros((grid.rows, width), dtype=np.int32)
+    if scaling.method == "8-bit as is":
+        _add_rows(image, 0, *along_y, sums)
+        return _sum_along_x(sums, *along_x) << STEP_BITS, None
     top = 255 << STEP_BITS
     span = scaling.high - scaling.low
     gain = top / span if span > 0.0 else 0.0
-    first, weights = resampling(height, grid.rows)
-    across = resampling(width, grid.columns)
     step = max(BLOCK // width, 1)
     block = np.empty((step, width), dtype=np.int32)
-    sums = np.zeros((grid.rows, width), dtype=np.int32)
     missing: NDArray[np.int32] | None = None
     for start in range(0, height, step):
         lines = image[start : start + step]
         invalid = _scale(lines, block, scaling.low, gain if isfinite(gain) else 0.0, float(top))
-        _add_rows(block[: len(lines)], start, first, weights, sums)
+        _add_rows(block[: len(lines)], start, *along_y, sums)
         if invalid:
             missing = np.zeros_like(sums) if missing is None else missing
-            _add_rows((~np.isfinite(lines)).astype(np.int32), start, first, weights, missing)
+            _add_rows((~np.isfinite(lines)).astype(np.int32), start, *along_y, missing)
     if missing is None:
-        return _sum_along_x(sums, *across), None
-    return _sum_along_x(sums, *across), _sum_along_x(missing, *across)
+        return _sum_along_x(sums, *along_x), None
+    return _sum_along_x(sums, *along_x), _sum_along_x(missing, *along_x)
 
 
 @compiled
@@ -108,7 +111,7 @@ def _scale(
 
 @compiled
 def _add_rows(
-    block: NDArray[np.int32],
+    block: NDArray[Any],
     start: int,
     first: NDArray[np.int64],
     weights: NDArray[np.int32],
@@ -129,7 +132,7 @@ def _add_rows(
             target = sums[row]
             weight = weights[row, y - first[row]]
             for x in range(line.shape[0]):
-                target[x] += line[x] * weight
+                target[x] += np.int32(line[x]) * weight
             row += 1
 
 
@@ -137,14 +140,27 @@ def _add_rows(
 def _sum_along_x(
     sums: NDArray[np.int32], first: NDArray[np.int64], weights: NDArray[np.int32]
 ) -> NDArray[np.int64]:
-    """Sum the parent columns of each grid column; below 2**48."""
-    rows = sums.shape[0]
+    """Sum the parent columns of each grid column; below 2**48.
+
+    On the transposed sums, so that the innermost loop runs along memory.
+    """
+    rows, width = sums.shape
     columns, taps = weights.shape
+    turned = np.empty((width, rows), np.int32)
+    for left in range(0, width, 16):
+        for row in range(rows):
+            for x in range(left, min(left + 16, width)):
+                turned[x, row] = sums[row, x]
     out = np.empty((rows, columns), np.int64)
-    for row in range(rows):
-        for column in range(columns):
-            total = np.int64(0)
-            for tap in range(taps):
-                total += np.int64(sums[row, first[column] + tap]) * np.int64(weights[column, tap])
-            out[row, column] = total
+    total = np.empty(rows, np.int64)
+    for column in range(columns):
+        for row in range(rows):
+            total[row] = 0
+        for tap in range(taps):
+            weight = np.int64(weights[column, tap])
+            line = turned[first[column] + tap]
+            for row in range(rows):
+                total[row] += np.int64(line[row]) * weight
+        for row in range(rows):
+            out[row, column] = total[row]
     return out
