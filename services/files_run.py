@@ -73,7 +73,10 @@ def accept_files(run: FilesRun, places: Places) -> int:
     """
     resolver = Resolver(table=run.metadata, composition=run.composition, n_elements=run.n_elements)
     found = find_images(run.paths, recursive=run.recursive)
-    places.hidden.mkdir(parents=True, exist_ok=True)
+    for path in run.paths:
+        if path.is_dir() and path.resolve() == places.out.resolve():
+            raise OtherRun(f"--out {places.out} is where the images are; choose another folder")
+    places.make()
     with Ledger(places.ledger) as ledger:
         _check_settings(ledger, run, places)
         ledger.accept(_new_frames(resolver, found))

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from pipeline.emulation import SIZES, Emulated, emulate
 
-from .detectors.file_finding import SKIP_MARKER
+from .runtime.places import SKIP_MARKER
 
 TABLE = "metadata.csv"
 IDENTITY = "megalibrary.json"

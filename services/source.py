@@ -28,6 +28,7 @@ from protocols.messages import (
     SurveyImage,
 )
 
+from .detectors.metadata import MetadataError, checked_from_sender
 from .intake import Intake, first_envelope
 from .runtime.endpoints import Dispatcher, Inlet, Outlet, Poller
 from .runtime.ledger import Ledger, LedgerFrame, NewFrame
@@ -156,10 +157,15 @@ class Source:
             offers.send(peer, encode(self._accept(offer)))
 
     def _accept(self, offer: Offer) -> Accepted | Refused:
-        frame = NewFrame(f"{offer.session} {offer.offer}", offer.metadata, None)
+        try:
+            metadata = checked_from_sender(offer.metadata)
+        except MetadataError as error:
+            self.refused += 1
+            return Refused(offer=offer.offer, reason=str(error))
+        frame = NewFrame(f"{offer.session} {offer.offer}", metadata, None)
 
         def spool(seq: int) -> None:
-            fresh = LedgerFrame(seq, offer.metadata, None, time.time(), 1)
+            fresh = LedgerFrame(seq, metadata, None, time.time(), 1)
             envelope = first_envelope(self.ledger.run, fresh)
             message = SurveyImage(envelope=envelope, image=offer.image)
             self._spool.write(seq, encode(message))

@@ -49,7 +49,7 @@ def up(
     )
     if _answers(chain):
         fail(f"a chain is already up at {chain.chain.control}", exit_codes.BROKEN)
-    places.logs.mkdir(parents=True, exist_ok=True)
+    places.make()
     chain.save(places.topology)
     command = [sys.executable, "-m", "services", "supervisor", "--topology", str(places.topology)]
     if foreground:

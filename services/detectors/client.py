@@ -101,7 +101,6 @@ class Detector:
             parent_id=parent_id or f"{self._name}-{self._session}-{self._next:06d}",
             source=self._name,
             composition=composition,
-            composition_from=None if composition is None else "sender",
             n_elements=n_elements,
             pixel_size_nm=pixel_size_nm,
             extra=dict(extra or {}),

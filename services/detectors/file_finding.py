@@ -13,13 +13,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from services.runtime.places import SKIP_MARKER
+
 from .names import root_labels
 
 SUFFIXES = frozenset({".png", ".tif", ".tiff", ".jpg", ".jpeg", ".npy"})
-
-SKIP_MARKER = ".haadflow-skip"
-"""A folder that holds a file of this name is not looked into with --recursive: it holds what
-haadflow wrote (truth masks, overlays), not survey images. Given by name, it is taken."""
 
 _KINDS = (
     (stat.S_ISFIFO, "a named pipe"),

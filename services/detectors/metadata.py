@@ -26,6 +26,7 @@ __all__ = [
     "MetadataTable",
     "Resolver",
     "TableRow",
+    "checked_from_sender",
     "resolve",
     "with_file_metadata",
 ]
@@ -176,6 +177,30 @@ def with_file_metadata(metadata: Metadata, read: ReadImage) -> Metadata:
     if notes:
         changes["extra"] = {**metadata.extra, _NOTES: "; ".join(notes)}
     return msgspec.structs.replace(metadata, **changes) if changes else metadata
+
+
+def checked_from_sender(metadata: Metadata) -> Metadata:
+    """Check what a detector says of its image, and count the elements of its composition.
+
+    Raises
+    ------
+    MetadataError
+        If the composition cannot be read, or has another number of elements than is said.
+    """
+    if metadata.composition is None:
+        return metadata
+    try:
+        count = count_elements(metadata.composition)
+    except ValueError as error:
+        raise MetadataError(str(error)) from error
+    if metadata.n_elements not in (None, count):
+        raise MetadataError(
+            f"n_elements: came {metadata.n_elements}, "
+            f"but the composition {metadata.composition} has {count}"
+        )
+    return msgspec.structs.replace(
+        metadata, n_elements=count, composition_from=metadata.composition_from or "sender"
+    )
 
 
 def _table_in(folder: Path) -> MetadataTable | None:

@@ -50,6 +50,9 @@ TIMES = "\N{MULTIPLICATION SIGN}"
 _RESIZABLE = (np.uint8, np.uint16, np.int16, np.float32)
 """What OpenCV resizes as it is."""
 
+_BRIGHTER = np.rint(255 * (np.arange(256) / 255) ** 0.8).astype(np.uint8)
+"""Lifts the faint edges of a particle into sight: whether they are boxed is what people judge."""
+
 _SAMPLES = 250_000
 """Percentiles are taken from about this many pixels."""
 
@@ -60,7 +63,7 @@ def region_colour(region: int) -> Colour:
 
 
 def grey_for_display(image: NDArray[np.generic], longest: int) -> NDArray[np.uint8] | None:
-    """Scale any image to 8 bit for the eye, from the 0.2th to the 99.8th percentile.
+    """Scale any image to 8 bit for the eye, from the 0.2th to the 99.8th percentile, gamma 0.8.
 
     Parameters
     ----------
@@ -103,8 +106,8 @@ def _shaded(image: NDArray[Any]) -> NDArray[np.uint8]:
     shade -= low
     shade *= 255.0 / (high - low) if high > low else 0.0
     # What is not a number is the only thing that clipping leaves as it is.
-    grey: NDArray[np.uint8] = np.nan_to_num(shade, copy=False).astype(np.uint8)
-    return grey
+    grey = np.nan_to_num(shade, copy=False).astype(np.uint8)
+    return np.asarray(cv2.LUT(grey, _BRIGHTER), np.uint8)
 
 
 def fitted(shape: tuple[int, ...], longest: int) -> tuple[int, int]:

@@ -5,11 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
+SKIP_MARKER = ".haadflow-skip"
+"""A folder with a file of this name holds what haadflow wrote: truth masks, overlays. A search for
+survey images passes it over."""
+
 
 class Places(NamedTuple):
     """Files and folders inside a chain's output folder."""
 
     out: Path
+
+    def make(self) -> None:
+        """Make the folders, and mark the output as no place to look for survey images."""
+        self.logs.mkdir(parents=True, exist_ok=True)
+        (self.out / SKIP_MARKER).touch()
 
     @property
     def hidden(self) -> Path:

@@ -95,7 +95,7 @@ class Supervisor:
         self._log = structlog.get_logger()
         self._services: dict[str, _Service] = {}
         self._born = 0
-        places.logs.mkdir(parents=True, exist_ok=True)
+        places.make()
         self._lock = _lock(places.lock)
         topology.save(places.topology)
         self._beats = Inlet(topology.chain.beats, high_water_mark=10_000)

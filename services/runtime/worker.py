@@ -22,6 +22,7 @@ from protocols import (
     EncodeError,
     decode,
     encode,
+    envelope_of,
     fit,
     peek,
 )
@@ -120,19 +121,10 @@ class Worker:
         try:
             return decode(parts, expect=(self.stage.accepts, Probe))
         except DecodeError as error:
-            # The queue peeked at it, so it has an identity, and can end as a dead letter.
             self.failed += 1
             self._log.warning("frame.undecodable", error=str(error))
-            identity = peek(parts)
             return Failed(
-                envelope=Envelope(
-                    run=identity.run,
-                    seq=identity.seq,
-                    attempt=identity.attempt,
-                    metadata=Metadata(
-                        parent_id=f"{identity.run}/{identity.seq}", source="undecodable frame"
-                    ),
-                ),
+                envelope=_envelope_all_the_same(parts),
                 stage=self.stage.name,
                 reason=fit(f"undecodable frame: {error}", REASON_CHARS),
             )
@@ -178,3 +170,13 @@ class Worker:
             reason=fit(f"{type(error).__name__}: {error}", REASON_CHARS),
             traceback=fit(traceback.format_exc(), TRACEBACK_CHARS),
         )
+
+
+def _envelope_all_the_same(parts: Sequence[Any]) -> Envelope:
+    """Return a broken frame's envelope, or what of it the queue could peek at."""
+    try:
+        return envelope_of(parts)
+    except DecodeError:
+        run, seq, attempt = peek(parts)[1:]
+        metadata = Metadata(parent_id=f"{run}/{seq}", source="undecodable frame")
+        return Envelope(run=run, seq=seq, attempt=attempt, metadata=metadata)

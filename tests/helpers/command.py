@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import psutil
@@ -56,3 +57,11 @@ def services_of(pid: int) -> dict[str, psutil.Process]:
             stage = "" if role[1].startswith("--") else f"{role[1]}."
             found[f"{stage}{role[0]}"] = child
     return found
+
+
+def wait_for_services(pid: int, count: int) -> dict[str, psutil.Process]:
+    """Return a supervisor's services when so many are there."""
+    deadline = time.monotonic() + 60
+    while len(services := services_of(pid)) < count:
+        assert time.monotonic() < deadline, f"only {sorted(services)} started"
+    return services

@@ -1,0 +1,274 @@
+"""The source and the detector's client over real sockets: accepted once, sent until closed."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import cv2
+import msgspec
+import numpy as np
+import pytest
+
+from protocols import decode, encode
+from protocols.messages import Closed, Failed, Metadata, Offer, Refused, Started, SurveyImage
+from services.detectors.client import Detector, NotAccepted
+from services.runtime.endpoints import Inlet, Outlet, Requester
+from services.runtime.ledger import Ledger, NewFrame
+from services.runtime.places import Places
+from services.runtime.topology import Topology
+from services.source import Source
+from tests.helpers.hostile_wire import HOSTILE
+
+from .conftest import until
+
+IMAGE = np.arange(32 * 32, dtype=np.uint16).reshape(32, 32)
+
+
+class Around:
+    """A source with its detector, its chain and its sink in the test's hands."""
+
+    def __init__(self, topology: Topology, places: Places) -> None:
+        offers = topology.sink.results.replace("results", "offers")
+        source = msgspec.structs.replace(topology.source, offers=offers, window_frames=4)
+        self.topology = msgspec.structs.replace(topology, source=source)
+        self.places = places
+        self.offers = offers
+        self.now = 1000.0
+        self.gate = Inlet(topology.stage[0].frames)
+        self.sink = Inlet(topology.sink.results)
+        self.acknowledge = Outlet(topology.source.closed)
+        self.source = self.start()
+        self.frames: list[SurveyImage] = []
+        self.failed: list[Failed] = []
+
+    def start(self) -> Source:
+        return Source(self.topology, self.places, clock=lambda: self.now)
+
+    def restart(self) -> None:
+        self.source.close()
+        self.source = self.start()
+
+    def turn(self) -> None:
+        self.source.step()
+        while (parts := self.gate.receive()) is not None:
+            self.frames.append(decode(parts, expect=(SurveyImage,)))
+        while (parts := self.sink.receive()) is not None:
+            self.failed.append(decode(parts, expect=(Failed,)))
+
+    def until(self, done: Callable[[], object]) -> None:
+        until(done, self.turn)
+
+    def close_frames(self, *seqs: int, outcome: str = "located") -> None:
+        closed = Closed(
+            run=self.source.ledger.run, seqs=seqs, outcomes=tuple(outcome for _ in seqs)
+        )
+        self.say(closed)
+
+    def say(self, message: Closed | Started) -> None:
+        until(lambda: self.acknowledge.send(encode(message)), self.turn)
+
+    def send_in_thread(self, count: int) -> threading.Thread:
+        def work() -> None:
+            with Detector(self.offers, name="camera") as detector:
+                for number in range(count):
+                    detector.send(IMAGE + number, composition="Au40Ag60", pixel_size_nm=0.1)
+
+        thread = threading.Thread(target=work)
+        thread.start()
+        return thread
+
+    def stop(self) -> None:
+        self.source.close()
+        for end in (self.gate, self.sink, self.acknowledge):
+            end.close(0)
+
+
+@pytest.fixture
+def around(topology: Topology, places: Places) -> Iterator[Around]:
+    around = Around(topology, places)
+    yield around
+    around.stop()
+
+
+def accept_files(places: Places, *paths: Path) -> None:
+    with Ledger(places.ledger) as ledger:
+        ledger.accept(
+            NewFrame(str(p), Metadata(parent_id=p.name, source=str(p)), str(p)) for p in paths
+        )
+
+
+def test_what_a_detector_sends_goes_into_the_chain_as_it_was(around: Around) -> None:
+    thread = around.send_in_thread(3)
+    around.until(lambda: len(around.frames) == 3)
+    thread.join(10)
+    for number, frame in enumerate(around.frames):
+        assert np.array_equal(frame.image, IMAGE + number)
+        assert frame.image.dtype == IMAGE.dtype
+        assert frame.envelope.metadata.n_elements == 2
+        assert frame.envelope.metadata.composition_from == "sender"
+
+
+def test_no_more_than_the_window_is_in_the_chain(around: Around) -> None:
+    thread = around.send_in_thread(9)
+    around.until(lambda: around.source.accepted == 9)
+    assert len(around.frames) == 4
+    around.close_frames(0, 1)
+    around.until(lambda: len(around.frames) == 6)
+    around.close_frames(2, 3, 4, 5)
+    around.until(lambda: len(around.frames) == 9)
+    around.close_frames(6, 7, 8)
+    around.until(lambda: around.source.drained)
+    thread.join(10)
+    assert not list(around.places.spool.iterdir())
+    assert len(list(around.places.keepsakes.iterdir())) == 9
+
+
+def test_a_restarted_source_sends_again_what_is_open(around: Around) -> None:
+    thread = around.send_in_thread(3)
+    around.until(lambda: len(around.frames) == 3)
+    thread.join(10)
+    around.close_frames(1)
+    around.until(lambda: around.source.open == 2)
+    around.frames.clear()
+    around.restart()
+    around.until(lambda: len(around.frames) == 2)
+    assert [(f.envelope.seq, f.envelope.attempt) for f in around.frames] == [(0, 2), (2, 2)]
+    assert np.array_equal(around.frames[1].image, IMAGE + 2)
+
+
+def test_a_new_epoch_of_a_known_service_brings_everything_again(around: Around) -> None:
+    around.say(Started(service="boxing.queue", epoch="one"))
+    thread = around.send_in_thread(2)
+    around.until(lambda: len(around.frames) == 2)
+    thread.join(10)
+    around.say(Started(service="boxing.queue", epoch="two"))
+    around.until(lambda: len(around.frames) == 4)
+    assert [f.envelope.attempt for f in around.frames] == [1, 1, 2, 2]
+
+
+def test_a_first_epoch_brings_nothing_again(around: Around) -> None:
+    thread = around.send_in_thread(2)
+    around.until(lambda: len(around.frames) == 2)
+    around.say(Started(service="sink", epoch="one"))
+    around.close_frames(0, 1)
+    around.until(lambda: around.source.drained)
+    thread.join(10)
+    assert len(around.frames) == 2
+
+
+def test_silence_brings_everything_again(around: Around) -> None:
+    thread = around.send_in_thread(1)
+    around.until(lambda: around.frames)
+    thread.join(10)
+    around.now += 31
+    around.until(lambda: len(around.frames) == 2)
+    assert around.frames[1].envelope.attempt == 2
+
+
+def test_an_offer_that_comes_twice_is_accepted_once(around: Around) -> None:
+    detector = Requester(around.offers)
+    metadata = Metadata(parent_id="p", source="camera")
+    offer = encode(Offer(session="s", offer=0, metadata=metadata, image=IMAGE))
+    for _ in range(2):
+        detector.send(offer)
+    answers = []
+
+    def look() -> None:
+        around.turn()
+        parts = detector.receive()
+        if parts is not None:
+            answers.append(decode(parts))
+
+    until(lambda: len(answers) == 2, look)
+    assert answers[0] == answers[1]
+    assert around.source.accepted == 1
+    detector.close(0)
+
+
+@pytest.mark.parametrize(
+    ("metadata", "complaint"),
+    [
+        ({"composition": "Xx50Au50"}, "Xx"),
+        ({"composition": "Au50Ag50", "n_elements": 3}, "n_elements"),
+    ],
+)
+def test_metadata_that_cannot_be_right_is_refused_by_name(
+    around: Around, metadata: dict[str, object], complaint: str
+) -> None:
+    detector = Requester(around.offers)
+    known = Metadata(parent_id="p", source="camera", **metadata)  # type: ignore[arg-type]
+    detector.send(encode(Offer(session="s", offer=7, metadata=known, image=IMAGE)))
+    answers = []
+
+    def look() -> None:
+        around.turn()
+        parts = detector.receive()
+        if parts is not None:
+            answers.append(decode(parts, expect=(Refused,)))
+
+    until(lambda: answers, look)
+    assert answers[0].offer == 7
+    assert complaint in answers[0].reason
+    assert around.source.accepted == 0
+    detector.close(0)
+
+
+def test_a_full_disk_refuses_by_name_and_accepts_later(
+    around: Around, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_seq: int, _parts: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(around.source._spool, "write", full)
+        refused: list[str] = []
+
+        def work() -> None:
+            with Detector(around.offers) as detector:
+                detector.send(IMAGE)
+                detector.flush()
+                refused.extend(refusal.reason for refusal in detector.refusals)
+
+        thread = threading.Thread(target=work)
+        thread.start()
+        around.until(lambda: not thread.is_alive())
+    assert "No space left" in refused[0]
+    assert around.source.accepted == 0
+    thread = around.send_in_thread(1)
+    around.until(lambda: around.frames)
+    thread.join(10)
+
+
+def test_files_are_read_in_order_and_unreadable_ones_are_dead_letters(
+    topology: Topology, places: Places, tmp_path: Path
+) -> None:
+    good, bad = tmp_path / "a.png", tmp_path / "b.png"
+    cv2.imwrite(str(good), IMAGE)
+    bad.write_text("hello")
+    accept_files(places, good, bad, tmp_path / "missing.png")
+    around = Around(topology, places)
+    around.until(lambda: len(around.failed) == 2 and around.frames)
+    assert np.array_equal(around.frames[0].image, IMAGE)
+    assert [f.envelope.metadata.parent_id for f in around.failed] == ["b.png", "missing.png"]
+    assert all(f.stage == "source" and f.reason for f in around.failed)
+    around.stop()
+
+
+def test_a_client_without_a_source_says_so() -> None:
+    detector = Detector("ipc:///tmp/haadflow-nobody-listens-here", patience_s=0.2)
+    detector.send(IMAGE)
+    with pytest.raises(NotAccepted, match=r"no answer from ipc.*1 images are not accepted"):
+        detector.close()
+
+
+@pytest.mark.parametrize("name", sorted(HOSTILE))
+def test_after_garbage_the_next_offer_is_accepted(around: Around, name: str) -> None:
+    hostile = Requester(around.offers)
+    hostile.send(list(HOSTILE[name]) or [b""])
+    until(lambda: around.acknowledge.send(list(HOSTILE[name]) or [b""]), around.turn)
+    thread = around.send_in_thread(1)
+    around.until(lambda: around.frames)
+    thread.join(10)
+    hostile.close(0)
