@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import subprocess
 import sys
@@ -132,6 +133,18 @@ def test_a_slow_reader_holds_no_transaction(store: ResultStore, path: Path) -> N
         assert busy == 0
 
 
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write into any folder")
+def test_a_closed_store_is_read_where_nothing_may_be_written(path: Path) -> None:
+    with ResultStore(path, writer=WRITER) as store:
+        store.commit([located(1)])
+    path.parent.chmod(0o555)
+    try:
+        with ResultStore(path) as reader:
+            assert reader.counts().total == 1
+    finally:
+        path.parent.chmod(0o755)
+
+
 def test_what_was_opened_for_reading_is_not_written(store: ResultStore, path: Path) -> None:
     with ResultStore(path) as reader, pytest.raises(StoreError, match="for reading"):
         reader.commit([located(1)])
@@ -242,6 +255,12 @@ def test_a_full_disk_undoes_the_batch_and_leaves_the_store_usable(
     store.commit([failed(seq) for seq in range(1, 500)])
     assert store.counts() == Counts(located=1, failed=499)
     assert sum(1 for _ in store.results()) == 500
+
+
+def test_a_commit_waits_for_the_disk(store: ResultStore) -> None:
+    full = 2
+    assert store._db.execute("PRAGMA synchronous").fetchone()[0] == full
+    assert store._db.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
 
 
 _COMMITTER = """

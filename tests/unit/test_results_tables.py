@@ -21,7 +21,9 @@ from services.results.export import export_tables
 from services.results.jsonl import BoxesJsonl
 from services.results.parquet import BoxesParquet, FramesParquet
 from services.results.record import Record
-from services.results.rows import box_columns, frame_row
+from services.results.rows import BOX_COLUMNS, FRAME_COLUMNS, box_columns, frame_row
+from services.results.statistics import Statistics
+from services.results.summary import summarise
 from services.results.view import View
 from tests.helpers.outcomes import failed, located, rejected, walked
 from tests.helpers.wire_strategies import MESSAGES
@@ -253,3 +255,12 @@ def test_a_table_of_the_store_is_a_table_of_what_was_committed(tmp_path: Path) -
         export_tables(store, tmp_path)
     assert (tmp_path / "boxes.csv").read_bytes() == _written(BoxesCsv, *frames)
     assert (tmp_path / "boxes.jsonl").read_bytes() == _written(BoxesJsonl, *frames)
+
+
+def test_every_column_and_field_is_described() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "results.md").read_text(encoding="utf-8")
+    batch = json.loads(_written(BoxesJsonl, located(0)))
+    summary = summarise(Statistics()).__struct_fields__
+    provenance = [f".{name}" for name in batch["provenance"] if name != "software"]
+    for name in (*BOX_COLUMNS, *FRAME_COLUMNS, *batch, *summary, *provenance):
+        assert f"`{name}`" in text or name == "provenance", name
