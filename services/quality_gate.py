@@ -11,8 +11,15 @@ from dataclasses import asdict
 from typing import Any
 
 from pipeline import Grid as PipelineGrid
-from pipeline import as_image, downsize, find_scaling, warm_up
-from pipeline.quality import QualityParams, assess, too_small
+from pipeline import (
+    QualityParams,
+    as_image,
+    assess,
+    downsize,
+    find_scaling,
+    too_small,
+    warm_up,
+)
 from protocols.messages import Grid, GridImage, Rejected, SurveyImage
 
 from .runtime.stage import Handled, parameters_from

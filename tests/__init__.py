@@ -1,0 +1,1 @@
+"""Tests: unit, contract, socket, system; one frame through the files first."""

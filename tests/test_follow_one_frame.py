@@ -6,13 +6,14 @@ hand, through the wire format all the same.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from pipeline import process
 from pipeline.emulation import emulate
-from protocols import decode, encode
+from protocols import Buffer, decode, encode
 from protocols.messages import (
     Envelope,
     FilteredCrop,
@@ -49,7 +50,7 @@ def test_one_frame_from_acceptance_to_coordinates(tmp_path: Path) -> None:
         ((seq, new),) = ledger.accept([NewFrame("chip7/0", metadata, None)])
         assert new
         envelope = Envelope(run=ledger.run, seq=seq, metadata=metadata)
-    parts = encode(SurveyImage(envelope=envelope, image=emulated.image))
+    parts: Sequence[Buffer] = encode(SurveyImage(envelope=envelope, image=emulated.image))
 
     # services/runtime/worker.py: the one loop of all workers, around services/<stage>.py.
     stages = (

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from .file_finding import SKIP_MARKER, SUFFIXES, Found, find_images
+from .file_finding import SUFFIXES, Found, find_images
 from .formats.image import DEFAULT_READ_LIMITS, ReadImage, ReadLimits, UnreadableImage
 from .formats.npy import NPY_MAGIC, read_npy
 from .formats.png_jpeg import JPEG_MAGIC, PNG_MAGIC, read_jpeg, read_png
@@ -20,7 +20,6 @@ from .formats.tiff import TIFF_MAGICS, read_tiff
 __all__ = [
     "DEFAULT_READ_LIMITS",
     "FORMATS",
-    "SKIP_MARKER",
     "SUFFIXES",
     "Found",
     "ReadImage",

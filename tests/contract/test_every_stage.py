@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import importlib
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from types import ModuleType
 
 import msgspec
 import pytest
@@ -21,7 +22,7 @@ TOPOLOGY = Topology.load(Path(__file__).parents[2] / "deploy" / "topology.toml")
 NAMES = [table.name for table in TOPOLOGY.stage]
 
 
-def module(name: str) -> Any:
+def module(name: str) -> ModuleType:
     return importlib.import_module(f"services.{name}")
 
 
@@ -47,7 +48,7 @@ def test_its_parameters_can_be_recorded(name: str) -> None:
     assert msgspec.json.decode(msgspec.json.encode(parameters)) == msgspec.to_builtins(parameters)
 
 
-@pytest.mark.parametrize(("name", "after"), list(zip(NAMES, NAMES[1:], strict=False)))
+@pytest.mark.parametrize(("name", "after"), list(pairwise(NAMES)))
 def test_it_gives_what_the_next_stage_accepts(name: str, after: str) -> None:
     assert stage_of(name).gives is stage_of(after).accepts
 
@@ -72,9 +73,7 @@ def test_whatever_it_makes_of_a_frame_the_frame_ends_or_goes_on(name: str) -> No
 def test_a_frame_for_another_stage_is_a_dead_letter(name: str) -> None:
     stage = stage_of(name)
     other = next(
-        m
-        for m in EXAMPLES.values()
-        if hasattr(m, "envelope") and not isinstance(m, stage.accepts)
+        m for m in EXAMPLES.values() if hasattr(m, "envelope") and not isinstance(m, stage.accepts)
     )
     sink = ListOutbox()
     assert Worker(stage, ListInbox([encode(other)]), ListOutbox(), sink).step(0)

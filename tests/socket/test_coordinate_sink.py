@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pytest
 
-from protocols import decode, encode
+from protocols import Buffer, decode, encode
 from protocols.messages import (
     BoundingBox,
     Closed,
@@ -47,7 +47,7 @@ class Around:
             parts = encode(outcome)
             self.send_parts(parts)
 
-    def send_parts(self, parts: list[object]) -> None:
+    def send_parts(self, parts: Sequence[Buffer]) -> None:
         until(lambda: self.boxing.send(parts), self.turn)
 
     def turn(self) -> None:

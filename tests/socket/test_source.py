@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Literal
 
 import cv2
 import msgspec
@@ -60,11 +61,10 @@ class Around:
     def until(self, done: Callable[[], object]) -> None:
         until(done, self.turn)
 
-    def close_frames(self, *seqs: int, outcome: str = "located") -> None:
-        closed = Closed(
-            run=self.source.ledger.run, seqs=seqs, outcomes=tuple(outcome for _ in seqs)
-        )
-        self.say(closed)
+    def close_frames(self, *seqs: int) -> None:
+        located: Literal["located"] = "located"
+        outcomes = tuple(located for _ in seqs)
+        self.say(Closed(run=self.source.ledger.run, seqs=seqs, outcomes=outcomes))
 
     def say(self, message: Closed | Started) -> None:
         until(lambda: self.acknowledge.send(encode(message)), self.turn)

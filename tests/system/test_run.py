@@ -8,11 +8,11 @@ import re
 import signal
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 
 from pipeline import process
+from services.detectors.files import read_image
 from services.megalibrary import write_megalibrary
 from tests.helpers.command import haadflow, start, wait_for_services
 from tests.helpers.garbage import make_garbage
@@ -67,7 +67,7 @@ def test_the_chain_finds_what_a_notebook_finds(undisturbed: Path, library: Path)
     frames = rows(undisturbed, "frames.csv")
     boxes = rows(undisturbed, "boxes.csv")
     for frame in frames[:6]:
-        image = cv2.imread(str(library / Path(frame["source"]).name), cv2.IMREAD_UNCHANGED)
+        image = read_image(library / Path(frame["source"]).name).image
         result = process(image, composition=frame["composition"])
         mine = [
             [int(row["x_px"]), int(row["y_px"]), int(row["size_px"])]

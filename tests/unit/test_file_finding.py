@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from services.detectors.file_finding import SKIP_MARKER, Found, find_images, natural_key
+from services.detectors.file_finding import Found, find_images, natural_key
+from services.runtime.places import SKIP_MARKER
 from tests.helpers.garbage import permissions_hold
 
 

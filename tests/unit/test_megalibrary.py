@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from pipeline.emulation import Emulated, emulate
-from services.megalibrary import SKIP_MARKER, write_megalibrary
+from services.megalibrary import write_megalibrary
+from services.runtime.places import SKIP_MARKER
 
 SIZES = (64, 96)
 

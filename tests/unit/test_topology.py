@@ -54,7 +54,7 @@ def test_saved_as_json_it_is_the_same(tmp_path: Path) -> None:
     ],
 )
 def test_what_is_wrong_is_named(tmp_path: Path, text: str, complaint: str) -> None:
-    with pytest.raises(TopologyError, match="chain.toml") as raised:
+    with pytest.raises(TopologyError, match=r"chain\.toml") as raised:
         loaded(tmp_path, text)
     assert complaint in str(raised.value)
 
@@ -66,5 +66,5 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 
 def test_an_unknown_stage_is_answered_with_those_there_are(tmp_path: Path) -> None:
     topology = one_machine(tmp_path, out=tmp_path, workers={}, parameters={})
-    with pytest.raises(TopologyError, match="no stage 'boxes'.*quality_gate, preprocessing"):
+    with pytest.raises(TopologyError, match=r"no stage 'boxes'.*quality_gate, preprocessing"):
         topology.stage_named("boxes")

@@ -13,19 +13,19 @@ def frame(seq: int) -> LedgerFrame:
 
 def test_the_window_is_full_by_frames_or_by_bytes() -> None:
     window = Window(max_frames=2, max_bytes=100, quiet_s=10)
-    window.sent(frame(0), 10, now=0)
-    assert window.has_room
-    window.sent(frame(1), 10, now=0)
-    assert not window.has_room
+    room = [window.has_room]
+    for seq in range(2):
+        window.sent(frame(seq), 10, now=0)
+        room.append(window.has_room)
+    assert room == [True, True, False]
     window.close(0, now=1)
     window.sent(frame(2), 95, now=1)
     window.close(1, now=1)
     assert window.bytes == 95
     assert window.has_room
-    window.sent(frame(3), 10, now=1)
-    window.close(2, now=2)
-    window.sent(frame(4), 90, now=2)
-    assert not window.has_room
+    window.close(2, now=1)
+    window.sent(frame(3), 100, now=1)
+    assert (window.frames, window.has_room) == (1, False)
 
 
 def test_closing_what_is_not_in_flight_changes_nothing() -> None:
