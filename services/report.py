@@ -10,12 +10,13 @@ import msgspec
 from numpy.typing import NDArray
 
 from protocols import DecodeError, decode, split_parts
-from protocols.messages import Outcome, SurveyImage
+from protocols.messages import Located, Outcome, SurveyImage
 
 from .account import read_account
 from .detectors.files import UnreadableImage, read_image
 from .results import ResultStore
 from .results.export import Export, export_tables
+from .results.hero import draw_hero
 from .results.pictures import write_pictures
 from .runtime.ledger import Ledger
 from .runtime.places import Places
@@ -47,6 +48,30 @@ def write_report(
                 statistics=export.statistics,
             )
     return export
+
+
+def write_hero(places: Places) -> Path | None:
+    """Draw the most telling result as one wide picture: image, regions, boxes.
+
+    That is the one with the most regions, and among those with the largest particle. None when
+    nothing was located.
+    """
+    with ResultStore(places.results) as store, Ledger(places.ledger, read_only=True) as ledger:
+        images = Images(ledger, places)
+        located = (result for result in store.results() if isinstance(result, Located))
+        result = max(located, key=_worth_showing, default=None)
+        image = None if result is None else images.of(result)
+    if result is None or image is None:
+        return None
+    path = places.out / "hero.png"
+    draw_hero(image, result, path)
+    return path
+
+
+def _worth_showing(result: Located) -> tuple[int, float]:
+    box = result.bounding_box
+    parent = result.grid.parent_height * result.grid.parent_width
+    return result.k, (box.x1 - box.x0) * (box.y1 - box.y0) / parent
 
 
 class Images:

@@ -12,6 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from services.account import Account
 from services.runtime import exit_codes
+from services.runtime.places import Places
 
 from .files import carry_out, exit_status
 from .terminal import account_line, err, fail, out
@@ -37,6 +38,7 @@ def demo(
 ) -> None:
     """Emulate a megalibrary, send it through the chain, draw and explain what happened."""
     from services.files_run import FilesRun
+    from services.report import write_hero
 
     images, results = out_dir / "images", out_dir / "results"
     out.print(f"1. Emulating {n} HAADF survey images of nanoparticles (seed {seed}).")
@@ -46,6 +48,7 @@ def demo(
         shutil.rmtree(results)
     out.print("2. Sending them through the chain: gate, preprocessing, clustering, boxing, sink.")
     account = carry_out(FilesRun(paths=[images], out=results), pictures=n)
+    write_hero(Places(results))
     summary = json.loads((results / "summary.json").read_text())
     out.print("3. Done.\n")
     out.print(_story(account, summary, results), soft_wrap=True)
@@ -90,6 +93,7 @@ def _story(account: Account, summary: dict[str, Any], results: Path) -> str:
     lines += [
         "",
         "Look at",
+        f"  {results}/hero.png            one image: what came in, its regions, its boxes",
         f"  {results}/contact_sheet.png   all images with their boxes",
         f"  {results}/overlays/           each image by itself",
         f"  {results}/boxes.csv           where to scan, one row a box",
