@@ -111,8 +111,8 @@ def largest_square(classes: NDArray[np.uint8]) -> int:
 
 
 @compiled
-def largest_part(mask: NDArray[np.uint8], counted: NDArray[np.uint8]) -> int:
-    """Count the cells in the largest connected part of a mask (8 neighbours).
+def largest_part(mask: NDArray[np.uint8], counted: NDArray[np.uint8]) -> tuple[int, int]:
+    """Find the connected part of a mask (8 neighbours) in which most cells count.
 
     Parameters
     ----------
@@ -123,7 +123,8 @@ def largest_part(mask: NDArray[np.uint8], counted: NDArray[np.uint8]) -> int:
 
     Returns
     -------
-    int
+    cells, counting : int
+        Cells in that part, and how many of them count. Both 0 if none counts.
     """
     rows, columns = mask.shape
     framed = np.zeros((rows + 1, columns + 2), np.int32)  # labels, with a frame of 0
@@ -153,17 +154,26 @@ def largest_part(mask: NDArray[np.uint8], counted: NDArray[np.uint8]) -> int:
 @compiled
 def _most_cells(
     framed: NDArray[np.int32], counted: NDArray[np.uint8], parents: NDArray[np.int32], used: int
-) -> int:
+) -> tuple[int, int]:
     cells = np.zeros(used + 1, np.int64)
+    counting = np.zeros(used + 1, np.int64)
     rows, columns = counted.shape
     for row in range(rows):
         for column in range(columns):
-            cells[framed[row + 1, column + 1]] += counted[row, column] != 0
-    cells[0] = 0  # the background
+            label = framed[row + 1, column + 1]
+            cells[label] += 1
+            counting[label] += counted[row, column] != 0
+    cells[0], counting[0] = 0, 0  # the background
     for label in range(used, 0, -1):  # a root is smaller than what hangs on it
-        if parents[label] != label:
-            cells[parents[label]] += cells[label]
-    return int(cells.max())
+        root = parents[label]
+        if root != label:
+            cells[root] += cells[label]
+            counting[root] += counting[label]
+            cells[label], counting[label] = 0, 0
+    largest = np.argmax(counting)
+    if counting[largest] == 0:
+        return 0, 0
+    return int(cells[largest]), int(counting[largest])
 
 
 @compiled

@@ -43,6 +43,7 @@ MEASURES = (
     "bright_border",
     "bright_fraction",
     "body_cells",
+    "body_filled",
     "clipped_body",
 )
 """Names, in the order in which a trained model takes them."""
@@ -71,8 +72,10 @@ def measure(grid_image: NDArray[np.uint8], saturated_fraction: float) -> dict[st
         ``bright_border``: share of the border in the bright class.
         ``bright_fraction``: share of the picture in it.
         ``body_cells``: cells of its largest connected part that are bright themselves.
+        ``body_filled``: their share of that part; small for specks that averaging has joined.
         ``clipped_body``: pixels at the maximum for each pixel of the bright class, at most 1;
-        0 where the texture is exactly 0: such a picture is drawn, and its plateaus are honest.
+        0 where more than half of the squares equal their neighbours exactly: such a picture is
+        drawn, and its plateaus are honest.
 
         All are 0 for a flat picture.
     """
@@ -87,14 +90,18 @@ def measure(grid_image: NDArray[np.uint8], saturated_fraction: float) -> dict[st
         return dict.fromkeys(MEASURES, 0.0)
     cells = square * square  # one gray level in the sums
     contrast /= cells
-    texture = _texture(sums, square) / cells
+    steps = _steps(sums, square)
+    # the larger one: scan lines and fringes differ across, and not along
+    texture = max(_usual(ordered) for ordered in steps) / cells
+    drawn = all(ordered[ordered.size // 2] == 0 for ordered in steps)
     grain = max(texture, RESOLUTION)
     border = _border(bright, max(1, shorter // BORDER))
     bright_fraction = int(np.count_nonzero(bright)) / bright.size
-    clipped = min(1.0, saturated_fraction / bright_fraction) if texture > 0.0 else 0.0
+    clipped = 0.0 if drawn else min(1.0, saturated_fraction / bright_fraction)
     # averaging widens a speck to a square: only cells that are bright themselves are counted
     middles = _without_edge(grid_image, square // 2)
     itself_bright = (middles > threshold / cells).astype(np.uint8)
+    part_cells, body_cells = largest_part(bright, itself_bright)
     return {
         "contrast": contrast,
         "texture": texture,
@@ -103,7 +110,8 @@ def measure(grid_image: NDArray[np.uint8], saturated_fraction: float) -> dict[st
         "thickness": largest_square(bright) / shorter,
         "bright_border": int(np.count_nonzero(border)) / border.size,
         "bright_fraction": bright_fraction,
-        "body_cells": float(largest_part(bright, itself_bright)),
+        "body_cells": float(body_cells),
+        "body_filled": body_cells / max(part_cells, 1),
         "clipped_body": clipped,
     }
 
@@ -122,21 +130,26 @@ def _without_edge(image: NDArray[Number], width: int) -> NDArray[Number]:
     return image[width:-width, width:-width]
 
 
-def _texture(sums: IntImage, square: int) -> int:
-    """Median difference of neighbouring squares, along rows or columns, whichever is larger.
+def _steps(sums: IntImage, square: int) -> tuple[IntImage, IntImage]:
+    """Differences of neighbouring squares, down columns and along rows, by rising size."""
+    down = np.abs(sums[square:, ::square] - sums[:-square, ::square])
+    right = np.abs(sums[::square, square:] - sums[::square, :-square])
+    return np.sort(down, axis=None), np.sort(right, axis=None)
 
-    The larger one: scan lines and fringes differ across, not along. Where more than half of the
-    squares are equal (a background cut off at black, single electrons on nothing) the median
-    says nothing: there, two thirds of the differences are smaller.
+
+def _usual(ordered: IntImage) -> int:
+    """Take the value below which a third of the steps lie.
+
+    A third, because that much background there is beside a large particle too, and a dome has no
+    flat top. Where these are all 0, the background is cut off at black, or there is nothing but
+    single electrons. The smaller of the other steps tell which: they are small beside a particle,
+    and one electron's worth otherwise.
     """
-    apart = sums[::square, ::square]
-    textures = []
-    for axis in (0, 1):
-        steps = np.abs(np.diff(apart, axis=axis)).ravel()
-        middle, higher = steps.size // 2, 2 * steps.size // 3
-        ordered = np.partition(steps, (middle, higher))
-        textures.append(int(ordered[middle]) or int(ordered[higher]))
-    return max(textures)
+    place = ordered.size // 3
+    if ordered[place] == 0:
+        zeros = int(np.searchsorted(ordered, 0, side="right"))
+        place = min(zeros + (ordered.size - zeros) // 10, ordered.size - 1)
+    return int(ordered[place])
 
 
 def _border(image: NDArray[Number], width: int) -> NDArray[Number]:

@@ -63,7 +63,7 @@ class MeasuresModel:
     usable_class: int | str = 1
 
     def __post_init__(self) -> None:
-        known = list(self.classifier.classes_)
+        known = self.classifier.classes_.tolist()
         if self.usable_class not in known:
             raise ValueError(
                 f"usable_class: came {self.usable_class!r}; "
@@ -73,7 +73,7 @@ class MeasuresModel:
     def usable(self, measures: Mapping[str, float], grid_image: NDArray[np.uint8]) -> float:
         """Ask the classifier; the picture itself is not looked at."""
         del grid_image
-        column = list(self.classifier.classes_).index(self.usable_class)
+        column = self.classifier.classes_.tolist().index(self.usable_class)
         return float(self.classifier.predict_proba(feature_row(measures))[0, column])
 
 
