@@ -102,14 +102,15 @@ def test_time_and_software_are_kept_with_each_outcome(store: ResultStore, path: 
     assert (second.created_unix, second.writer) == (1.9e9, newer)
 
 
-def test_a_batch_is_kept_whole_or_not_at_all(store: ResultStore) -> None:
+def test_a_batch_is_kept_whole_or_not_at_all(store: ResultStore, path: Path) -> None:
     unstorable = located(2, extra={"note": "\ud800"})
     with pytest.raises(UnicodeEncodeError):
         store.commit([located(1), rejected(5), unstorable])
     assert store.counts() == Counts()
     assert list(store.results()) == []
     store.commit([rejected(5), located(1)])
-    assert [type(result) for result in store.results()] == [Located, Rejected]
+    with ResultStore(path) as reader:  # it knows only what is in the file
+        assert [type(result) for result in reader.results()] == [Located, Rejected]
 
 
 def test_others_read_while_the_sink_writes(store: ResultStore, path: Path) -> None:
