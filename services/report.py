@@ -53,7 +53,7 @@ def write_report(
 def write_hero(places: Places) -> Path | None:
     """Draw the most telling result as one wide picture: image, regions, boxes.
 
-    That is the one with the most regions, and among those with the largest particle. None when
+    That is one with three regions, or nearly so, and a large particle. None when
     nothing was located.
     """
     with ResultStore(places.results) as store, Ledger(places.ledger, read_only=True) as ledger:
@@ -71,7 +71,7 @@ def write_hero(places: Places) -> Path | None:
 def _worth_showing(result: Located) -> tuple[int, float]:
     box = result.bounding_box
     parent = result.grid.parent_height * result.grid.parent_width
-    return result.k, (box.x1 - box.x0) * (box.y1 - box.y0) / parent
+    return -abs(result.k - 4), (box.x1 - box.x0) * (box.y1 - box.y0) / parent
 
 
 class Images:
