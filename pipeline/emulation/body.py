@@ -128,7 +128,7 @@ def draw_body(draws: Draws, shape: Shape) -> Body:
             b=b * larger,
             cosine=cosine,
             sine=sine,
-            height=top * draws.between(1.05, 1.9),  # the lower, the smaller the flat middle
+            height=top * draws.between(1.15, 2.2),  # the lower, the smaller the flat middle
         )
     return Body(shape=shape, top=top, facets=facets, dome=dome)
 
@@ -139,7 +139,7 @@ def _draw_facets(
     count = 4 + draws.below(7)
     spacing = 360.0 / count
     start = draws.between(0.0, 360.0)
-    bevel = draws.between(0.04, 0.3)
+    bevel = draws.between(0.04, 0.22)
     facets = []
     for number in range(count):
         angle = radians(start + spacing * (number + draws.between(-0.15, 0.15)))

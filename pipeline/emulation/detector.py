@@ -43,7 +43,7 @@ def draw_exposure(draws: Draws) -> Exposure:
     peak = draws.log_between(40.0, 400.0)
     return Exposure(
         peak=peak,
-        film=peak * draws.log_between(0.02, 0.12),
+        film=peak * draws.log_between(0.02, 0.08),
         readout=draws.between(0.5, 2.0),
         line_noise=draws.between(0.0, 0.006),
     )

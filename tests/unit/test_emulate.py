@@ -18,9 +18,9 @@ SEED = 20_250_517
 SMALL = 192
 
 GOLDEN = {
-    (0, 1): "b56bce98f643028b",
-    (1, 1): "c25c9c1e7ab1bbb7",
-    (2, 7): "d6fc208447e768f6",
+    (0, 1): "4515ca13089d4b81",
+    (1, 1): "0b3cabe5a26e4fc0",
+    (2, 7): "1fdd4482522b6a1c",
 }
 """sha256 of image and truth, first 16 digits, at 256 px: (index, seed) -> digits."""
 
