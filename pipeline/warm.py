@@ -53,4 +53,5 @@ def particle() -> NDArray[np.uint8]:
     """Draw a bright disc on dark ground, 64 x 64 px, with a brighter half."""
     y, x = np.mgrid[0:64, 0:64]
     disc = (x - 32) ** 2 + (y - 32) ** 2 < 20**2
-    return (10 + 50 * disc + 50 * (disc & (x > 32))).astype(np.uint8)
+    levels: NDArray[np.uint8] = (10 + 50 * disc + 50 * (disc & (x > 32))).astype(np.uint8)
+    return levels

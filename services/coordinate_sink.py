@@ -14,7 +14,7 @@ import structlog
 from protocols import DecodeError, decode, encode
 from protocols.messages import Closed, Failed, Located, Outcome, Rejected, Started
 
-from .results import ResultStore, Writer, kind_of
+from .results import ResultStore, Writer
 from .runtime.endpoints import Inlet, Outlet, Poller
 from .runtime.places import Places
 from .runtime.process import Pulse, Stop
@@ -78,13 +78,9 @@ class CoordinateSink:
         for outcome in outcomes:
             by_run.setdefault(outcome.envelope.run, []).append(outcome)
         for run, closed in by_run.items():
-            self._unsaid.append(
-                Closed(
-                    run=run,
-                    seqs=tuple(outcome.envelope.seq for outcome in closed),
-                    outcomes=tuple(kind_of(outcome) for outcome in closed),
-                )
-            )
+            # As they are kept: of a frame that ended twice, the first outcome counts.
+            kept = self.store.known(run, (outcome.envelope.seq for outcome in closed))
+            self._unsaid.append(Closed(run=run, seqs=tuple(kept), outcomes=tuple(kept.values())))
 
     def _figures(self) -> dict[str, Any]:
         counts = self.store.counts()

@@ -73,7 +73,7 @@ def test_one_frame_from_acceptance_to_coordinates(tmp_path: Path) -> None:
     with ResultStore(tmp_path / "results.sqlite", writer=Writer.this()) as store:
         assert store.commit([located]) == 1
         assert store.commit([located]) == 0
-        assert store.known(envelope.run, [seq]) == {seq}
+        assert store.known(envelope.run, [seq]) == {seq: "located"}
         export_tables(store, tmp_path)
     assert [record.stage for record in located.envelope.stages] == [s.name for s in topology.stage]
     assert (tmp_path / "boxes.csv").read_text().count("\n") == len(located.boxes) + 1

@@ -94,9 +94,10 @@ def overlay_name(result: Outcome) -> str:
 
     The seq comes first, so that names are unique, also where case is not told apart, and sort
     in the order of the run. Of the parent's name, which comes from outside, only letters,
-    digits, `.`, `_` and `-` are kept, and not more than 80 characters.
+    digits, `.`, `_` and `-` are kept, without the file's suffix and not more than 80 characters.
     """
-    kept = re.sub(r"[^A-Za-z0-9._-]+", "-", result.envelope.metadata.parent_id).strip("-.")
+    parent = re.sub(r"\.[A-Za-z]{3,4}$", "", result.envelope.metadata.parent_id)
+    kept = re.sub(r"[^A-Za-z0-9._-]+", "-", parent).strip("-.")
     return f"{result.envelope.seq:06d}_{kept[:_LONGEST_NAME] or 'unnamed'}.png"
 
 

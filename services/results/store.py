@@ -14,6 +14,7 @@ lost, changes nothing: the first outcome stays.
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import time
 from collections import Counter
@@ -136,11 +137,15 @@ class ResultStore:
         with self._explained():
             return Counts(**dict(self._db.execute("SELECT outcome, frames FROM counts")))
 
-    def known(self, run: str, seqs: Iterable[int]) -> set[int]:
-        """Tell which of these frames of a run already have an outcome here."""
+    def known(self, run: str, seqs: Iterable[int]) -> dict[int, Kind]:
+        """Return the kept outcome of each of these frames of a run that has one."""
         with self._explained():
-            found = self._db.execute("SELECT id FROM runs WHERE run = ?", (run,)).fetchone()
-            return {seq for seq in seqs if self._has(found[0], seq)} if found else set()
+            found = self._db.execute(
+                "SELECT seq, outcome FROM outcomes JOIN runs ON runs.id = outcomes.run"
+                " WHERE runs.run = ? AND seq IN (SELECT value FROM json_each(?))",
+                (run, json.dumps(list(seqs))),
+            )
+            return dict(found)
 
     def kinds(self, run: str) -> Iterator[tuple[int, Kind]]:
         """Go through the outcomes of a run by seq, and say of each only how it ended."""
