@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from importlib import metadata
+from typing import Annotated
 
 import typer
 
@@ -13,8 +15,8 @@ from .terminal import complain
 
 app = typer.Typer(
     name="haadflow",
-    help="Decide, image by image, where an electron microscope should look next.",
     no_args_is_help=True,
+    invoke_without_command=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
@@ -32,6 +34,16 @@ app.command()(send.send)
 app.command()(chain.down)
 app.command()(chain.worker)
 app.command()(chain.check)
+
+
+@app.callback()
+def about(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    """Decide, image by image, where an electron microscope should look next."""
+    if version:
+        typer.echo(f"haadflow {metadata.version('haadflow')}")
+        raise typer.Exit
 
 
 def main() -> None:

@@ -22,7 +22,7 @@ from services.runtime.topology import STAGES
 
 from . import compile_first
 from .chain import parse_workers
-from .options import Algorithm, Composition, Elements, Json
+from .options import Algorithm, Composition, Elements, Json, Paths
 from .terminal import account_line, err, fail, out, print_json, stop_on_signal
 from .write import write_results
 
@@ -31,7 +31,7 @@ Pictures = Annotated[int, typer.Option(help="Overlays of the first N images; 0 f
 
 
 def run(
-    paths: Annotated[list[Path], typer.Argument(help="Images, or folders of images.")],
+    paths: Paths,
     out_dir: Out,
     workers: Annotated[
         list[str] | None,

@@ -80,13 +80,17 @@ def _print(result: Result, metadata: Metadata) -> None:
         return
     for (x, y, size), region in zip(result.boxes.tolist(), result.regions.tolist(), strict=True):
         typer.echo(f"{x}\t{y}\t{size}\t{region}")
-    origin = metadata.composition_from or "neither given nor found"
+    composition = (
+        f"composition {metadata.composition} ({metadata.composition_from})"
+        if metadata.composition
+        else "no composition"
+    )
     err.print(
         f"{len(result.boxes)} boxes, {reduction(len(result.boxes)):.1f} times fewer points than a "
-        f"full scan; k = {result.k} from {result.n_peaks} peaks and composition "
-        f"{metadata.composition or '-'} ({origin}).\n"
+        f"full scan; k = {result.k} from {result.n_peaks} peaks and {composition}.\n"
         "Columns: x, y, size in pixels (upper-left corner, x right, y down), region.",
         markup=False,
+        soft_wrap=True,
     )
 
 

@@ -8,12 +8,12 @@ from typing import Annotated
 import typer
 
 from .chain import load
-from .options import Composition, Elements, TopologyFile
+from .options import Composition, Elements, Paths, TopologyFile
 from .terminal import fail
 
 
 def send(
-    paths: Annotated[list[Path], typer.Argument(help="Images, or folders of images.")],
+    paths: Paths,
     to: Annotated[
         str | None, typer.Option(help="The source's address; the topology's by default.")
     ] = None,
