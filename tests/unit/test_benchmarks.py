@@ -1,0 +1,190 @@
+"""The benchmark measures the right thing: its baseline finds what `process` finds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped] # it has no types
+
+from benchmarks import baseline, kernels, kernels_figures, report, report_plot
+from benchmarks.kernels import Picture
+from benchmarks.report import Figure, Machine, NotAReport, Report, Series
+from pipeline import process
+
+LEAST_IOU = 0.93
+"""Of the boxed areas, in the worst picture: background differs by a row where a blur rounds."""
+
+
+@pytest.fixture(scope="module")
+def pictures() -> list[Picture]:
+    """A few of the pictures that the benchmark times."""
+    return kernels.mix(6)
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    with threadpool_limits(1):
+        yield
+
+
+def test_the_baseline_finds_the_particle_where_process_finds_it(pictures: list[Picture]) -> None:
+    for picture in pictures:
+        ours = process(picture.image, n_elements=picture.n_elements)
+        plain = baseline.locate(picture.image, picture.n_elements)
+        assert ours.grid_bounding_box is not None
+        off = np.abs(np.subtract(ours.grid_bounding_box, plain.bounding_box))
+        assert off.max() <= 2
+        ours_boxed, plain_boxed = boxed(ours.grid_boxes), boxed(np.array(plain.boxes))
+        both = np.count_nonzero(ours_boxed & plain_boxed)
+        assert both / np.count_nonzero(ours_boxed | plain_boxed) >= LEAST_IOU
+
+
+def test_the_baseline_agrees_with_process_on_the_number_of_regions(pictures: list[Picture]) -> None:
+    same = 0
+    for picture in pictures:
+        ours = process(picture.image, n_elements=picture.n_elements)
+        plain = baseline.locate(picture.image, picture.n_elements)
+        same += ours.k == plain.labels.max() + 1
+    assert same >= len(pictures) - 1
+
+
+def test_the_baseline_covers_every_region_once_without_crossing_an_edge() -> None:
+    labels = np.array([[0, 1, 1, 2], [1, 1, 1, 2], [1, 1, 1, 2], [0, 2, 2, 2]])
+    covered = np.zeros(labels.shape, int)
+    for x, y, size in baseline.cover(labels):
+        square = labels[y : y + size, x : x + size]
+        assert square.shape == (size, size)
+        assert np.unique(square).size == 1
+        covered[y : y + size, x : x + size] += 1
+    assert np.array_equal(covered, labels > 0)
+
+
+def test_every_step_and_every_picture_is_timed(pictures: list[Picture]) -> None:
+    shares: list[float] = []
+    timings = kernels.time_side_by_side(pictures[:2], kernels.EIGHTH, shares.append)
+    assert {at: len(took) for at, took in timings.process.items()} == {0: 8, 1: 8}
+    assert {at: len(took) for at, took in timings.plain.items()} == {0: 1, 1: 1}
+    assert {len(seconds) for seconds in timings.steps.values()} == {2}
+    assert shares[-1] == 1.0
+    keys = [figure.key for figure in kernels_figures.figures(timings)]
+    assert len(keys) == len(set(keys))
+    assert {f"process.step.{name}" for name in kernels.STEPS} <= set(keys)
+
+
+@pytest.mark.parametrize("side", [256, 1024, 2048])
+def test_a_picture_of_another_size_shows_the_same_particle(side: int) -> None:
+    result = process(kernels.of_size(side, bit_depth=8), n_elements=3)
+    assert result.outcome == "located"
+    assert result.bounding_box is not None
+    same = process(kernels.of_size(kernels.BASE, bit_depth=8), n_elements=3).bounding_box
+    assert same is not None
+    shares = np.array(result.bounding_box) / side - np.array(same) / kernels.BASE
+    assert np.abs(shares).max() <= 2 / 128
+
+
+def test_a_figure_says_whether_it_is_what_was_asked() -> None:
+    assert figure(value=0.9, goal=1.0).asked == "<= 1 met"
+    assert figure(value=1.1, goal=1.0).asked == "<= 1 missed"
+    assert figure(value=700.0, goal=600.0, better="higher").asked == ">= 600 met"
+    assert figure(value=599.0, goal=600.0, better="higher").asked == ">= 600 missed"
+    assert figure(value=1.0).asked == ""
+
+
+def test_better_and_worse_depend_on_which_way_is_better() -> None:
+    fast, slow = figure(value=1.0), figure(value=2.0)
+    assert report.verdict(fast, slow) == "better"
+    assert report.verdict(slow, fast) == "worse"
+    few, many = figure(value=100.0, better="higher"), figure(value=200.0, better="higher")
+    assert report.verdict(many, few) == "better"
+    assert report.verdict(few, many) == "worse"
+    assert report.verdict(figure(value=1.05), figure(value=1.0)) == ""
+    assert report.verdict(figure(value=0.0), figure(value=0.0)) == ""
+
+
+def test_a_comparison_shows_ratios_of_what_both_reports_have() -> None:
+    now = a_report(figure("a", 3.0), figure("b", 1.0), figure("zero", 1.0))
+    earlier = a_report(figure("a", 2.0), figure("c", 1.0), figure("zero", 0.0))
+    table = report.compare(now, earlier)
+    assert cells(table, 0) == ["g: a", "g: zero"]
+    assert cells(table, 3) == ["1.50", ""]
+    assert cells(table, 4) == ["worse", "worse"]
+
+
+def test_the_table_has_a_heading_for_each_group_and_a_row_for_each_figure() -> None:
+    table = report.table(a_report(figure("a", 1234.5), figure("b", 0.01234)).figures, "t")
+    assert cells(table, 0) == ["[bold]g", "  a", "  b"]
+    assert cells(table, 1) == ["", "1,234", "0.0123"]
+
+
+def test_a_report_comes_back_from_its_file_as_it_was(tmp_path: Path) -> None:
+    written = a_report(figure("a", 1.0, goal=2.0))
+    report.write(written, tmp_path / "deep" / "bench.json")
+    assert report.read(tmp_path / "deep" / "bench.json") == written
+
+
+@pytest.mark.parametrize("text", [None, "", "{}", '{"machine": 1}'])
+def test_what_is_no_report_is_refused_by_name(tmp_path: Path, text: str | None) -> None:
+    path = tmp_path / "bench.json"
+    if text is not None:
+        path.write_text(text, encoding="utf-8")
+    with pytest.raises(NotAReport, match=r"bench\.json"):
+        report.read(path)
+
+
+def test_the_picture_is_drawn_with_and_without_measurements(tmp_path: Path) -> None:
+    full = a_report(figure("bar.a", 1.0), figure("bar.b", 2.0))
+    report_plot.draw(full, tmp_path / "full.png", bars="bar.")
+    bare = Report(machine=full.machine, figures=())
+    report_plot.draw(bare, tmp_path / "bare.png", bars="bar.")
+    for name in ("full.png", "bare.png"):
+        assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_machine_is_named_with_its_load() -> None:
+    machine = Machine.this(quick=True, load_before=1.234, started=datetime(2026, 1, 2, tzinfo=UTC))
+    assert machine.cores >= 1
+    assert "load average 1.23 before" in machine.line
+    assert "quick" in machine.line
+    assert f"numpy {np.__version__}" in machine.line
+
+
+def boxed(boxes: NDArray[Any]) -> NDArray[np.bool_]:
+    """Cells of the grid that boxes cover."""
+    covered = np.zeros((128, 128), np.bool_)
+    for x, y, size in boxes:
+        covered[y : y + size, x : x + size] = True
+    return covered
+
+
+def figure(
+    key: str = "a",
+    value: float = 1.0,
+    *,
+    goal: float | None = None,
+    better: report.Better = "lower",
+) -> Figure:
+    return Figure(key=key, group="g", what=key, value=value, unit="ms", goal=goal, better=better)
+
+
+def a_report(*figures: Figure) -> Report:
+    started = datetime(2026, 1, 2, tzinfo=UTC)
+    lines = {
+        name: Series(x=[1.0, 4.0], y=[1.0, 2.0])
+        for name in ("process", "baseline", "sizes", "looks", "memory", "chain memory")
+    }
+    machine = Machine.this(quick=False, load_before=0.5, started=started)
+    return Report(machine=machine, figures=figures, series=lines)
+
+
+def cells(table: Table, column: int) -> list[str]:
+    """What a column shows, by row; that it can be printed at all is part of it."""
+    Console(quiet=True).print(table)
+    return [str(cell) for cell in table.columns[column].cells]
