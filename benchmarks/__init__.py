@@ -1,0 +1,1 @@
+"""Figures, measured: speed and agreement."""

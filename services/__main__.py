@@ -35,7 +35,7 @@ def main(arguments: list[str] | None = None) -> int:
     log = structlog.get_logger()
     try:
         topology = Topology.load(asked.topology)
-        _run(asked, topology, Places(Path(topology.chain.out)))
+        status = _run(asked, topology, Places(Path(topology.chain.out)))
     except (TopologyError, ParameterError, BindError) as error:
         log.error("service.cannot_start", error=str(error))
         return exit_codes.USAGE
@@ -43,10 +43,10 @@ def main(arguments: list[str] | None = None) -> int:
         log.exception("service.died")
         return exit_codes.BROKEN
     close_context()
-    return exit_codes.OK
+    return status
 
 
-def _run(asked: argparse.Namespace, topology: Topology, places: Places) -> None:
+def _run(asked: argparse.Namespace, topology: Topology, places: Places) -> int:
     if asked.role == "queue":
         from . import stage_queue  # noqa: PLC0415 - a queue needs no array library
 
@@ -60,7 +60,9 @@ def _run(asked: argparse.Namespace, topology: Topology, places: Places) -> None:
     elif asked.role == "source":
         from . import source  # noqa: PLC0415
 
-        source.run(topology, places, until_drained=asked.until_drained)
+        drained = source.run(topology, places, until_drained=asked.until_drained)
+        if asked.until_drained and not drained:
+            return exit_codes.INTERRUPTED
     elif asked.role == "sink":
         from . import coordinate_sink  # noqa: PLC0415
 
@@ -69,6 +71,7 @@ def _run(asked: argparse.Namespace, topology: Topology, places: Places) -> None:
         from . import chain  # noqa: PLC0415
 
         chain.run(topology, places)
+    return exit_codes.OK
 
 
 if __name__ == "__main__":

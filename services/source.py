@@ -218,10 +218,11 @@ def _refusal(parts: list[Any], error: DecodeError) -> Refused:
     return Refused(offer=number, reason=fit(str(error), REASON_CHARS))
 
 
-def run(topology: Topology, places: Places, *, until_drained: bool) -> None:
-    """Run until told to stop, or until every accepted frame is closed."""
+def run(topology: Topology, places: Places, *, until_drained: bool) -> bool:
+    """Run until told to stop, or until every accepted frame is closed; say whether all are."""
     stop = Stop()
     source = Source(topology, places)
     while not stop and not (until_drained and source.drained):
         source.step()
     source.close()
+    return source.drained
