@@ -7,9 +7,7 @@ from typing import Annotated
 
 import typer
 
-Paths = Annotated[
-    list[Path], typer.Argument(metavar="PATH", help="Images, or folders of images.")
-]
+Paths = Annotated[list[Path], typer.Argument(metavar="PATH", help="Images, or folders of images.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document, for a program to read.")]
 TopologyFile = Annotated[
     Path | None,
