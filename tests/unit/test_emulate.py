@@ -64,9 +64,11 @@ def test_every_image_holds_one_convex_particle_of_its_phases_away_from_the_borde
     border = np.concatenate([particle[0], particle[-1], particle[:, 0], particle[:, -1]])
     assert not border.any()
     points = cv2.findNonZero(particle)
+    outline = cv2.convexHull(points)
     hull = np.zeros_like(particle)
-    cv2.fillConvexPoly(hull, cv2.convexHull(points), (1.0,))
-    assert particle.sum() / hull.sum() > 0.97
+    cv2.fillConvexPoly(hull, outline, (1.0,))
+    # a hull on pixels is larger by up to a pixel all round
+    assert int(hull.sum()) - int(particle.sum()) < 0.8 * cv2.arcLength(outline, closed=True)
 
 
 @settings(max_examples=40, deadline=None)
