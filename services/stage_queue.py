@@ -78,7 +78,12 @@ class StageQueue:
                 self._log.warning("credit.undecodable", error=str(error))
                 continue
             self.dispatch.credit(
-                peer, credit.frames, credit.done, self._clock(), leaving=credit.leaving
+                peer,
+                credit.frames,
+                credit.done,
+                self._clock(),
+                outstanding=credit.outstanding,
+                leaving=credit.leaving,
             )
 
     def _take_in(self) -> None:

@@ -6,6 +6,12 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("ci", derandomize=True)
+if os.environ.get("CI"):
+    # There a search for counterexamples would fail other people's changes.
+    settings.load_profile("ci")
 
 
 @pytest.fixture(scope="session")

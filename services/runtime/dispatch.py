@@ -100,11 +100,25 @@ class Dispatch:
         return True
 
     def credit(
-        self, peer: bytes, frames: int, done: Sequence[FrameKey], now: float, *, leaving: bool
+        self,
+        peer: bytes,
+        frames: int,
+        done: Sequence[FrameKey],
+        now: float,
+        *,
+        outstanding: int,
+        leaving: bool = False,
     ) -> None:
-        """Note what a worker has done and how many more it takes."""
-        worker = self._workers.setdefault(peer, WorkerState())
-        worker.credit += frames
+        """Note what a worker has done and how many more it takes.
+
+        A worker that is not known here asked an earlier queue at this address, which took its
+        requests to the grave: then all that is `outstanding` counts.
+        """
+        worker = self._workers.get(peer)
+        if worker is None:
+            worker = self._workers[peer] = WorkerState(credit=outstanding)
+        else:
+            worker.credit += frames
         for key in done:
             self._finish(worker, key, now)
         if leaving:

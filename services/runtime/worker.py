@@ -41,6 +41,8 @@ from .stage import Frame, Stage
 PREFETCH = 2
 """Frames a worker holds: one in hand, one on its way, so that it never waits for the network."""
 SEND_SLICE_MS = 100
+SILENCE_S = 1.0
+"""A queue that knows this worker probes it more often; after so long it is a new one, or none."""
 
 
 class Inbox(Protocol):
@@ -87,6 +89,8 @@ class Worker:
         self.handled = 0
         self.failed = 0
         self.busy_seconds = 0.0
+        self._outstanding = 0
+        self._heard = clock()
         self._inbox = inbox
         self._onward = onward
         self._sink = sink
@@ -95,27 +99,39 @@ class Worker:
 
     def ask(self) -> None:
         """Ask for the first frames; call once, when the stage is warm."""
-        self._inbox.send(encode(Credit(frames=PREFETCH)))
+        self._say(frames=PREFETCH)
 
     def leave(self) -> None:
         """Give back what has not been begun."""
-        self._inbox.send(encode(Credit(frames=0, leaving=True)))
+        self._say(frames=0, leaving=True)
 
     def step(self, timeout_ms: int) -> bool:
         """Handle one frame; False when none came within `timeout_ms`."""
         parts = self._inbox.receive(timeout_ms)
         if parts is None:
+            if self._clock() - self._heard > SILENCE_S:
+                self._say(frames=0)
             return False
+        self._heard = self._clock()
         message = self._decoded(parts)
         if isinstance(message, Probe):
             return True
+        self._outstanding -= 1
         started = self._clock()
         result = message if isinstance(message, Failed) else self._handle(message, started)
         self.busy_seconds += self._clock() - started
         self.handled += 1
         self._hand_on(result)
-        self._inbox.send(encode(Credit(frames=1, done=(message.envelope.key,))))
+        self._say(frames=1, done=(message.envelope.key,))
         return True
+
+    def _say(
+        self, *, frames: int, done: tuple[tuple[str, int], ...] = (), leaving: bool = False
+    ) -> None:
+        self._outstanding += frames
+        self._heard = self._clock()
+        credit = Credit(frames=frames, outstanding=self._outstanding, done=done, leaving=leaving)
+        self._inbox.send(encode(credit))
 
     def _decoded(self, parts: Sequence[Any]) -> Frame:
         try:

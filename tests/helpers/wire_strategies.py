@@ -141,6 +141,7 @@ MESSAGES: dict[str, st.SearchStrategy[m.Message]] = {
     "Started": st.builds(m.Started, service=_NAME, epoch=_NAME),
     "Credit": st.builds(
         m.Credit,
+        outstanding=_COUNT,
         frames=_COUNT,
         done=st.lists(st.tuples(_NAME, _COUNT), max_size=4).map(tuple),
         leaving=st.booleans(),

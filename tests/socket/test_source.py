@@ -112,7 +112,9 @@ def test_what_a_detector_sends_goes_into_the_chain_as_it_was(around: Around) -> 
 
 def test_no_more_than_the_window_is_in_the_chain(around: Around) -> None:
     thread = around.send_in_thread(9)
-    around.until(lambda: around.source.accepted == 9)
+    around.until(lambda: around.source.accepted == 9 and len(around.frames) == 4)
+    for _ in range(20):
+        around.turn()
     assert len(around.frames) == 4
     around.close_frames(0, 1)
     around.until(lambda: len(around.frames) == 6)

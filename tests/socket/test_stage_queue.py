@@ -112,21 +112,21 @@ def test_a_queue_announces_its_epoch_to_the_source(chain: Chain) -> None:
 def test_a_worker_gets_as_many_frames_as_it_asked_for(chain: Chain) -> None:
     chain.push(0, 1, 2)
     requester = chain.worker_socket()
-    requester.send(encode(Credit(frames=2)))
+    requester.send(encode(Credit(frames=2, outstanding=2)))
     assert [chain.next_frame(requester).envelope.seq for _ in range(2)] == [0, 1]
     until(lambda: chain.queue.dispatch.waiting == 1, chain.queue.step)
-    requester.send(encode(Credit(frames=1, done=(("r", 0),))))
+    requester.send(encode(Credit(frames=1, outstanding=2, done=(("r", 0),))))
     assert chain.next_frame(requester).envelope.seq == 2
 
 
 def test_the_frames_of_a_worker_that_vanishes_go_to_another(chain: Chain) -> None:
     chain.push(0, 1)
     dying = chain.worker_socket()
-    dying.send(encode(Credit(frames=2)))
+    dying.send(encode(Credit(frames=2, outstanding=2)))
     chain.next_frame(dying)
     dying.close(0)
     heir = chain.worker_socket()
-    heir.send(encode(Credit(frames=2)))
+    heir.send(encode(Credit(frames=2, outstanding=2)))
     frames = [chain.next_frame(heir) for _ in range(2)]
     assert [(f.envelope.seq, f.envelope.attempt) for f in frames] == [(0, 2), (1, 1)]
     assert np.array_equal(frames[1].image, frame(1).image)
@@ -136,7 +136,7 @@ def test_a_frame_that_takes_three_workers_down_is_a_dead_letter(chain: Chain) ->
     chain.push(0)
     for _ in range(3):
         dying = chain.worker_socket()
-        dying.send(encode(Credit(frames=1)))
+        dying.send(encode(Credit(frames=1, outstanding=1)))
         chain.next_frame(dying)
         dying.close(0)
         until(lambda: not chain.queue.dispatch.workers, chain.queue.step)
@@ -152,6 +152,28 @@ def test_a_frame_that_takes_three_workers_down_is_a_dead_letter(chain: Chain) ->
     assert isinstance(outcome[0], Failed)
     assert outcome[0].envelope.metadata.parent_id == "p0"
     assert "3 workers" in outcome[0].reason
+
+
+def test_a_queue_that_was_started_again_learns_of_the_workers_that_are_there(
+    chain: Chain,
+) -> None:
+    worker = chain.worker()
+    worker.ask()
+    until(lambda: chain.queue.dispatch.workers, chain.queue.step)
+    chain.queue.close()
+    chain.queue = StageQueue(chain.topology, STAGE)
+    chain.push(2, 4, 6)
+    outcomes: list[int] = []
+
+    def look() -> None:
+        chain.queue.step(5)
+        worker.step(5)
+        parts = chain.next_stage.receive()
+        if parts is not None:
+            outcomes.append(decode(parts, expect=(SurveyImage,)).envelope.seq)
+
+    until(lambda: len(outcomes) == 3, look)
+    assert outcomes == [2, 4, 6]
 
 
 def test_the_loop_hands_on_rejects_and_buries(chain: Chain) -> None:

@@ -6,6 +6,7 @@ import csv
 import json
 import re
 import signal
+import time
 from pathlib import Path
 
 import numpy as np
@@ -14,21 +15,24 @@ import pytest
 from pipeline import process
 from services.detectors.files import read_image
 from services.megalibrary import write_megalibrary
+from services.runtime.ledger import Ledger, LedgerError
+from services.runtime.places import Places
 from tests.helpers.command import haadflow, start, wait_for_services
 from tests.helpers.garbage import make_garbage
 
 pytestmark = pytest.mark.system
 
-N = 24
+N = 500
+"""Enough to be killed in the middle of."""
 CHAIN = 10
 """Four queues, four workers, source and sink."""
 
 
 @pytest.fixture(scope="session")
 def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small megalibrary of small images."""
+    """A megalibrary of small images."""
     folder = tmp_path_factory.mktemp("library") / "images"
-    write_megalibrary(folder, N, seed=5, sizes=(128, 256))
+    write_megalibrary(folder, N, seed=5, sizes=(96,))
     return folder
 
 
@@ -51,15 +55,36 @@ def boxes_of(out: Path) -> list[tuple[str, ...]]:
     return [tuple(row[c] for c in columns) for row in rows(out, "boxes.csv")]
 
 
+def account_of(out: Path) -> dict[str, int]:
+    done = haadflow("verify", out, "--json")
+    account: dict[str, int] = json.loads(done.stdout)
+    return account
+
+
+def wait_until_streaming(out: Path) -> None:
+    """Return when some frames are closed and most are open."""
+    deadline = time.monotonic() + 60
+    places = Places(out)
+    while time.monotonic() < deadline:
+        try:
+            with Ledger(places.ledger, read_only=True) as ledger:
+                accepted, still_open = ledger.accepted(), ledger.open_count()
+        except LedgerError:
+            continue
+        if 0 < still_open < accepted - 20:
+            return
+    pytest.fail("the stream did not begin")
+
+
 def test_every_image_becomes_a_row_and_the_account_closes(undisturbed: Path) -> None:
     frames = rows(undisturbed, "frames.csv")
     assert len(frames) == N
-    assert {row["outcome"] for row in frames} == {"located"}
     assert {row["composition_from"] for row in frames} == {"table"}
     verified = haadflow("verify", undisturbed, "--json")
     assert verified.returncode == 0
     account = json.loads(verified.stdout)
-    assert account["accepted"] == account["located"] == N
+    assert account["accepted"] == N == account["located"] + account["rejected"]
+    assert account["located"] > 0.9 * N
     assert account["closes"]
 
 
@@ -84,7 +109,7 @@ def test_all_files_are_there_and_agree(undisturbed: Path) -> None:
     assert sum(batch["n_boxes"] for batch in batches) == len(rows(undisturbed, "boxes.csv"))
     summary = json.loads((undisturbed / "summary.json").read_text())
     assert summary["account"]["closes"]
-    assert summary["frames"]["located"] == N
+    assert summary["frames"] == {k: account_of(undisturbed)[k] for k in summary["frames"]}
     assert len(list((undisturbed / "overlays").glob("*.png"))) == 4
     assert (undisturbed / "contact_sheet.png").exists()
 
@@ -127,23 +152,24 @@ def test_garbage_becomes_rows_and_the_rest_goes_on(library: Path, tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    "victim",
+    ("victim", "how"),
     [
-        "quality_gate.worker",
-        "preprocessing.worker",
-        "clustering.queue",
-        "boxing.queue",
-        "source",
-        "sink",
+        ("preprocessing.worker", signal.SIGKILL),
+        ("boxing.queue", signal.SIGKILL),
+        ("source", signal.SIGKILL),
+        ("source", signal.SIGTERM),
+        ("sink", signal.SIGKILL),
     ],
 )
 def test_whatever_is_killed_no_frame_is_lost(
-    victim: str, library: Path, undisturbed: Path, tmp_path: Path
+    victim: str, how: signal.Signals, library: Path, undisturbed: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
     running = start("run", library, "--out", out, "--pictures", "0")
     try:
-        wait_for_services(running.pid, CHAIN)[victim].kill()
+        services = wait_for_services(running.pid, CHAIN)
+        wait_until_streaming(out)
+        services[victim].send_signal(how)
         output, _ = running.communicate(timeout=240)
     finally:
         running.kill()
@@ -158,6 +184,7 @@ def test_a_killed_run_goes_on_and_leaves_nothing_running(
     out = tmp_path / "out"
     running = start("run", library, "--out", out, "--pictures", "0")
     services = wait_for_services(running.pid, CHAIN)
+    wait_until_streaming(out)
     running.kill()
     running.communicate(timeout=10)
     for service in services.values():
@@ -173,6 +200,7 @@ def test_ctrl_c_ends_with_130_and_the_same_command_goes_on(
     out = tmp_path / "out"
     running = start("run", library, "--out", out, "--pictures", "0")
     services = wait_for_services(running.pid, CHAIN)
+    wait_until_streaming(out)
     running.send_signal(signal.SIGINT)
     output, _ = running.communicate(timeout=60)
     assert running.returncode == 130, output

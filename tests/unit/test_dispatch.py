@@ -23,7 +23,7 @@ def filled(*seqs: int) -> Dispatch:
 
 
 def ask(dispatch: Dispatch, peer: bytes, frames: int = 1, *done: int, now: float = 0.0) -> None:
-    dispatch.credit(peer, frames, [key(seq) for seq in done], now, leaving=False)
+    dispatch.credit(peer, frames, [key(seq) for seq in done], now, outstanding=frames)
 
 
 def assigned(dispatch: Dispatch, now: float = 0.0) -> list[tuple[bytes, int]]:
@@ -84,9 +84,16 @@ def test_a_leaving_worker_gives_back_without_blame() -> None:
     for _ in range(5):
         ask(dispatch, ANN, 2)
         assigned(dispatch)
-        dispatch.credit(ANN, 0, [], 0.0, leaving=True)
+        dispatch.credit(ANN, 0, [], 0.0, outstanding=0, leaving=True)
     assert dispatch.waiting == 2
     assert dispatch.figures.redelivered == 0
+
+
+def test_of_an_unknown_worker_all_that_is_outstanding_counts() -> None:
+    dispatch = filled(0, 1, 2, 3)
+    dispatch.credit(ANN, 0, [], 0.0, outstanding=2)
+    dispatch.credit(ANN, 0, [], 0.0, outstanding=2)
+    assert len(assigned(dispatch)) == 2
 
 
 def test_a_late_answer_changes_nothing() -> None:
@@ -153,7 +160,7 @@ def test_whatever_happens_every_frame_is_in_exactly_one_place(
             ended |= {entry.key[1] for entry in dispatch.lost(peer)}
             with_worker.pop(peer, None)
         elif what == "leave":
-            dispatch.credit(peer, 0, [], 0.0, leaving=True)
+            dispatch.credit(peer, 0, [], 0.0, outstanding=0, leaving=True)
             with_worker.pop(peer, None)
         for holder, given_seq in assigned(dispatch):
             assert given_seq not in ended

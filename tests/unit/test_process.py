@@ -198,7 +198,7 @@ def test_the_same_input_gives_the_same_boxes_again_and_again() -> None:
 
 def test_the_boxes_are_the_ones_that_were_written_down() -> None:
     # The same on every machine: this hash must never depend on where it is computed.
-    assert digest_of_emulated() == "8f58b5e2da1a7663"
+    assert digest_of_emulated() == "82d05268e854e046"
 
 
 def digest_of_emulated() -> str:
