@@ -23,6 +23,7 @@ from .endpoints import Outlet
 PARENT = "HAADFLOW_PARENT"
 """Process id of the supervisor; a service whose supervisor is gone ends itself."""
 BEAT_SECONDS = 0.5
+LEAVE_S = 5.0
 ONE_THREAD = dict.fromkeys(
     (
         "OMP_NUM_THREADS",
@@ -41,6 +42,7 @@ class Stop:
 
     def __init__(self) -> None:
         self._asked = False
+        self._noticed: float | None = None
         self._parent = int(os.environ.get(PARENT, "0"))
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
@@ -51,6 +53,12 @@ class Stop:
 
     def __bool__(self) -> bool:
         return self._asked or (self._parent != 0 and os.getppid() != self._parent)
+
+    def overdue(self) -> bool:
+        """Say whether it was asked `LEAVE_S` ago: what is not finished by now is left to others."""
+        if self and self._noticed is None:
+            self._noticed = time.monotonic()
+        return self._noticed is not None and time.monotonic() - self._noticed > LEAVE_S
 
 
 class Pulse:

@@ -72,6 +72,8 @@ class Worker:
     inbox, onward, sink
         The stage's queue, the next stage's queue, and the coordinate sink. The last stage's
         `onward` is the sink.
+    give_up
+        Asked while nobody takes a result: whether to drop it.
     clock
         Seconds, monotonic; measures the compute time in the frame's record.
     """
@@ -83,6 +85,7 @@ class Worker:
         onward: Outbox,
         sink: Outbox,
         *,
+        give_up: Callable[[], bool] = lambda: False,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self.stage = stage
@@ -94,6 +97,7 @@ class Worker:
         self._inbox = inbox
         self._onward = onward
         self._sink = sink
+        self._give_up = give_up
         self._clock = clock
         self._log = structlog.get_logger(stage=stage.name)
 
@@ -121,8 +125,8 @@ class Worker:
         result = message if isinstance(message, Failed) else self._handle(message, started)
         self.busy_seconds += self._clock() - started
         self.handled += 1
-        self._hand_on(result)
-        self._say(frames=1, done=(message.envelope.key,))
+        if self._hand_on(result):
+            self._say(frames=1, done=(message.envelope.key,))
         return True
 
     def _say(
@@ -162,7 +166,7 @@ class Worker:
         signed = msgspec.structs.replace(envelope, stages=(*envelope.stages, record))
         return msgspec.structs.replace(message, envelope=signed)
 
-    def _hand_on(self, result: Frame) -> None:
+    def _hand_on(self, result: Frame) -> bool:
         try:
             parts = encode(result)
         except EncodeError as error:
@@ -172,10 +176,12 @@ class Worker:
             parts = encode(result)
         ends_here = isinstance(result, Failed | Rejected)
         outbox = self._sink if ends_here else self._onward
-        # Never gives up: the frame in hand is finished even when a stop was asked for. Who wants
-        # the process gone all the same kills it, and the lease brings the frame back.
+        # The frame in hand is finished even when a stop was asked for, if anybody still takes it;
+        # if not, it is not said to be done, and its lease brings it to another worker.
         while not outbox.send(parts, timeout_ms=SEND_SLICE_MS):
-            continue
+            if self._give_up():
+                return False
+        return True
 
     def _failure(self, envelope: Envelope, error: Exception) -> Failed:
         """Make the dead letter; call it while the error is being handled."""

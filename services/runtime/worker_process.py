@@ -25,7 +25,7 @@ def run(topology: Topology, table: StageTable, stage: Stage) -> None:
     onward_address = topology.onward_address(table.name)
     last = onward_address == topology.sink.results
     onward = sink if last else Outlet(onward_address)
-    worker = Worker(stage, inbox, onward, sink)
+    worker = Worker(stage, inbox, onward, sink, give_up=stop.overdue)
 
     def figures() -> dict[str, Any]:
         return {

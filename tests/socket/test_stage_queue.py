@@ -24,6 +24,7 @@ from services.runtime.topology import Topology
 from services.runtime.worker import Worker
 from services.stage_queue import StageQueue
 from tests.helpers.hostile_wire import HOSTILE
+from tests.helpers.lists import ListInbox, ListOutbox
 from tests.helpers.stages import Halves
 
 from .conftest import until
@@ -204,6 +205,13 @@ def test_the_loop_hands_on_rejects_and_buries(chain: Chain) -> None:
     assert isinstance(failed, Failed)
     assert failed.reason == "RuntimeError: unlucky"
     assert "in handle" in failed.traceback
+
+
+def test_a_worker_told_to_stop_does_not_wait_for_a_next_stage_that_is_gone() -> None:
+    inbox, nobody = ListInbox([encode(frame(4))]), ListOutbox(refusals=10**9)
+    worker = Worker(Halves(), inbox, nobody, nobody, give_up=lambda: True)
+    assert worker.step(0)
+    assert not inbox.sent, "it must not be said to be done"
 
 
 @pytest.mark.parametrize("name", sorted(HOSTILE))

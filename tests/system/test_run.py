@@ -188,7 +188,7 @@ def test_a_killed_run_goes_on_and_leaves_nothing_running(
     running.kill()
     running.communicate(timeout=10)
     for service in services.values():
-        service.wait(timeout=20)  # each ends by itself, its supervisor gone
+        service.wait(timeout=60)  # each ends by itself, its supervisor gone
     done = haadflow("run", library, "--out", out, "--pictures", "0")
     assert done.returncode == 0, done.stderr
     assert boxes_of(out) == boxes_of(undisturbed)
