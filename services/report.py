@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 from numpy.typing import NDArray
 
 from protocols import DecodeError, decode, split_parts
@@ -51,10 +52,10 @@ def write_report(
 
 
 def write_hero(places: Places) -> Path | None:
-    """Draw the most telling result as one wide picture: image, regions, boxes.
+    """Draw one result that shows the method well as one wide picture: image, regions, boxes.
 
-    That is one with three regions, or nearly so, and a large particle. None when
-    nothing was located.
+    That is a particle of two regions, or nearly so, that fills a third of its picture or more,
+    with few boxes. None when nothing was located.
     """
     with ResultStore(places.results) as store, Ledger(places.ledger, read_only=True) as ledger:
         images = Images(ledger, places)
@@ -68,10 +69,13 @@ def write_hero(places: Places) -> Path | None:
     return path
 
 
-def _worth_showing(result: Located) -> tuple[int, float]:
+def _worth_showing(result: Located) -> tuple[bool, bool, int, int]:
     box = result.bounding_box
     parent = result.grid.parent_height * result.grid.parent_width
-    return -abs(result.k - 4), (box.x1 - box.x0) * (box.y1 - box.y0) / parent
+    large = (box.x1 - box.x0) * (box.y1 - box.y0) > 0.33 * parent
+    areas = np.bincount(result.regions, weights=result.boxes[:, 2].astype(np.float64) ** 2)[1:]
+    balanced = bool(areas.min(initial=np.inf) > 0.25 * areas.sum())
+    return large, balanced, -abs(result.k - 3), -len(result.boxes)
 
 
 class Images:
