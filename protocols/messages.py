@@ -237,13 +237,13 @@ class Credit(Struct, frozen=True, kw_only=True):
     """Worker -> stage queue: I take `frames` more. The frames named are done."""
 
     frames: Count
-    outstanding: Count
-    """Frames asked for and not yet here, `frames` included. A queue that does not know the worker,
-    because it was started again, goes by this number; one that does, by `frames`."""
     done: Annotated[tuple[tuple[Name, Count], ...], MANY] = ()
     """(run, seq) of each frame whose result this worker has handed on."""
     leaving: bool = False
     """The worker is stopping: take back what it has not begun."""
+    outstanding: Count = 0
+    """Frames asked for and not yet here, `frames` included. A queue that does not know the worker,
+    because it was started again, goes by this number; one that does, by `frames`."""
 
 
 class Probe(Struct, frozen=True, kw_only=True):

@@ -15,6 +15,7 @@ import structlog
 
 from .runtime import exit_codes
 from .runtime.endpoints import BindError, close_context
+from .runtime.lock import ChainBusy
 from .runtime.places import Places
 from .runtime.process import start_log
 from .runtime.stage import ParameterError
@@ -36,7 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         topology = Topology.load(asked.topology)
         status = _run(asked, topology, Places(Path(topology.chain.out)))
-    except (TopologyError, ParameterError, BindError) as error:
+    except (TopologyError, ParameterError, BindError, ChainBusy) as error:
         log.error("service.cannot_start", error=str(error))
         return exit_codes.USAGE
     except Exception:

@@ -11,6 +11,7 @@ from protocols import DecodeError, decode, encode
 from protocols.messages import Answer, Command
 
 from .runtime.endpoints import Dispatcher, Requester
+from .runtime.lock import sole_writer
 from .runtime.places import Places
 from .runtime.process import Stop
 from .runtime.supervisor import Supervisor
@@ -26,17 +27,18 @@ class NoChain(Exception):
 def run(topology: Topology, places: Places) -> None:
     """Run the chain until `down` or a signal."""
     stop = Stop()
-    control = Dispatcher(topology.chain.control)
-    supervisor = Supervisor(topology, places, until_drained=False)
-    supervisor.start()
-    down = False
-    try:
-        while not stop and not down:
-            if control in supervisor.step(200, also=(control,)):
-                down = _answer(control, supervisor)
-    finally:
-        supervisor.stop()
-        control.close()
+    with sole_writer(places):
+        control = Dispatcher(topology.chain.control)
+        supervisor = Supervisor(topology, places, until_drained=False)
+        supervisor.start()
+        down = False
+        try:
+            while not stop and not down:
+                if control in supervisor.step(200, also=(control,)):
+                    down = _answer(control, supervisor)
+        finally:
+            supervisor.stop()
+            control.close()
 
 
 def ask(topology: Topology, command: Command, *, timeout_ms: int = ANSWER_MS) -> Answer:

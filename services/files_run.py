@@ -61,8 +61,15 @@ def workers_for(cores: int) -> dict[str, int]:
     return {stage: max(1, round(cores * SHARES[stage])) for stage in STAGES}
 
 
-def accept_files(run: FilesRun, places: Places) -> int:
-    """Write the files into the ledger and return how many frames it holds.
+def check_out(run: FilesRun) -> None:
+    """Refuse an output folder that holds the images: `OtherRun`."""
+    for path in run.paths:
+        if path.is_dir() and path.resolve() == run.out.resolve():
+            raise OtherRun(f"--out {run.out} is where the images are; choose another folder")
+
+
+def accept_files(run: FilesRun, places: Places) -> tuple[int, int]:
+    """Write the files into the ledger; return how many frames it holds and how many are open.
 
     Raises
     ------
@@ -73,15 +80,11 @@ def accept_files(run: FilesRun, places: Places) -> int:
     """
     resolver = Resolver(table=run.metadata, composition=run.composition, n_elements=run.n_elements)
     found = find_images(run.paths, recursive=run.recursive)
-    for path in run.paths:
-        if path.is_dir() and path.resolve() == places.out.resolve():
-            raise OtherRun(f"--out {places.out} is where the images are; choose another folder")
-    places.make()
     with Ledger(places.ledger) as ledger:
         _check_settings(ledger, run, places)
         ledger.accept(_new_frames(resolver, found))
         ledger.forget_epochs()
-        return ledger.accepted()
+        return ledger.accepted(), ledger.open_count()
 
 
 def run_chain(
@@ -139,7 +142,17 @@ def _check_settings(ledger: Ledger, run: FilesRun, places: Places) -> None:
     if known is None:
         ledger.note("settings", settings)
     elif known != settings:
-        raise OtherRun(
-            f"{places.out} holds a run with {known}, this one has {settings}; "
-            "choose another --out, or remove that folder"
+        before = json.loads(known)
+        changed = "; ".join(
+            f"{name} was {_said(before.get(name))}, now it is {_said(value)}"
+            for name, value in run.settings.items()
+            if before.get(name) != value
         )
+        raise OtherRun(
+            f"{places.out} holds a run with other settings: {changed}. "
+            "Choose another --out, or remove that folder"
+        )
+
+
+def _said(value: object) -> str:
+    return "not given" if value is None else str(value)

@@ -22,6 +22,7 @@ from protocols.messages import (
     Accepted,
     Closed,
     Failed,
+    Metadata,
     Offer,
     Refused,
     Started,
@@ -164,7 +165,7 @@ class Source:
             return Refused(offer=offer.offer, reason=str(error))
         frame = NewFrame(f"{offer.session} {offer.offer}", metadata, None)
 
-        def spool(seq: int) -> None:
+        def spool(seq: int, metadata: Metadata) -> None:
             fresh = LedgerFrame(seq, metadata, None, time.time(), 1)
             envelope = first_envelope(self.ledger.run, fresh)
             message = SurveyImage(envelope=envelope, image=offer.image)

@@ -87,7 +87,8 @@ def scale(
     answer = _ask(load(topology), Command(verb="scale", stage=stage, workers=workers))
     if not answer.ok:
         fail(answer.text)
-    out.print(f"{stage}: {workers} workers")
+    waits = "" if workers else "; its frames wait until it has some again"
+    out.print(f"{stage}: {workers} workers{waits}")
 
 
 def down(
@@ -112,7 +113,8 @@ def down(
         supervisor.wait(DOWN_S)
     write_results(places, pictures=pictures)
     account = read_account(places)
-    out.print(account_line(account))
+    out.print(account_line(account), soft_wrap=True)
+    out.print(f"boxes.csv, frames.csv, summary.json and pictures are in {places.out}")
     raise typer.Exit(exit_codes.OK if account.closes else exit_codes.NOT_CLOSED)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import time
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,16 +17,20 @@ from services.account import Account, NoAccount, read_account
 if TYPE_CHECKING:
     from services.files_run import FilesRun
 from services.runtime import exit_codes
+from services.runtime.lock import ChainBusy, sole_writer
 from services.runtime.places import Places
 from services.runtime.status import ChainStatus
-from services.runtime.supervisor import ChainBroken, ChainBusy
+from services.runtime.supervisor import ChainBroken
 from services.runtime.topology import STAGES
 
 from . import compile_first
 from .chain import parse_workers
 from .options import Algorithm, Composition, Elements, Json, Paths
-from .terminal import account_line, err, fail, out, print_json, stop_on_signal
+from .terminal import account_line, complain, err, fail, out, print_json, stop_on_signal
 from .write import write_results
+
+SAID_AT_MOST = 5
+"""Failed images that are named on the terminal; frames.csv has all."""
 
 Out = Annotated[Path, typer.Option("--out", help="Where everything is written.")]
 Pictures = Annotated[int, typer.Option(help="Overlays of the first N images; 0 for none.", min=0)]
@@ -80,35 +86,54 @@ def run(
     if as_json:
         print_json(msgspec.to_builtins(account) | {"closes": account.closes})
     else:
-        out.print(account_line(account))
+        if account.failed:
+            _say_what_failed(out_dir)
+        out.print(account_line(account), soft_wrap=True)
         out.print(f"boxes.csv, frames.csv, summary.json and pictures are in {out_dir}")
     raise typer.Exit(exit_status(account))
 
 
 def carry_out(asked: FilesRun, *, pictures: int) -> Account:
     """Run the files and write the results; end with the right status when that cannot be."""
-    from services.files_run import OtherRun, accept_files
+    from services.files_run import OtherRun, check_out
 
     places = Places(asked.out)
     try:
-        frames = accept_files(asked, places)
-    except (OtherRun, ValueError, OSError) as error:
+        check_out(asked)
+        with sole_writer(places):
+            _run_chain(asked, places)
+            write_results(places, pictures=pictures)
+    except (OtherRun, ChainBusy, ValueError) as error:
         fail(str(error))
-    if frames == 0:
-        fail("no images there: PNG, TIFF, JPEG or NPY files are taken; --recursive looks deeper")
-    compile_first.say_and_compile(err)
-    try:
-        finished = _watched(asked, places, frames)
-    except ChainBusy as error:
-        fail(str(error))
+    except OSError as error:
+        fail(f"{error.filename or asked.out}: {error.strerror}")
     except ChainBroken as error:
         fail(str(error), exit_codes.BROKEN)
-    account = read_account(places)
-    if not finished:
-        err.print(f"stopped; {account_line(account)}")
+    return read_account(places)
+
+
+def _run_chain(asked: FilesRun, places: Places) -> None:
+    from services.files_run import accept_files
+
+    with err.status("looking for images"):
+        frames, still_open = accept_files(asked, places)
+    if frames == 0:
+        fail("no images there: PNG, TIFF, JPEG or NPY files are taken; --recursive looks deeper")
+    if still_open == 0:
+        err.print(f"nothing new: all {frames} images are done; writing their results again")
+        return
+    compile_first.say_and_compile(err)
+    if not _watched(asked, places, frames):
+        err.print(f"stopped; {account_line(read_account(places))}", soft_wrap=True)
         fail("the same command goes on from here", exit_codes.INTERRUPTED)
-    write_results(places, pictures=pictures)
-    return account
+
+
+def _say_what_failed(out_dir: Path) -> None:
+    with (out_dir / "frames.csv").open(newline="", encoding="utf-8") as file:
+        failed = (row for row in csv.DictReader(file) if row["outcome"] == "failed")
+        for row in islice(failed, SAID_AT_MOST):
+            complain(f"failed: {row['source']}: {row['reason']}")
+    out.print("All that failed, and why, is in frames.csv.")
 
 
 def boxes(

@@ -77,7 +77,7 @@ def _story(account: Account, summary: dict[str, Any], results: Path) -> str:
     if boxes:
         scan = next(row for row in times if row["full_scan_s"] == 16)
         lines.append(
-            f"A located image needs {boxes['median']:.0f} boxes in the median "
+            f"A located image needs {boxes['mean']:.0f} boxes on average "
             f"({boxes['min']} to {boxes['max']}), a full scan 16,384 points: "
             f"{summary['reduction']['mean']:.1f} times fewer."
         )

@@ -10,7 +10,7 @@ import typer
 from pipeline import Result, process, reduction
 from protocols.messages import BoundingBox, Envelope, Grid, Located, Metadata, Outcome, Rejected
 from services.detectors.file_finding import find_images
-from services.detectors.files import UnreadableImage, read_image
+from services.detectors.files import read_image
 from services.detectors.metadata import MetadataError, Resolver, with_file_metadata
 from services.results.overlay import draw_overlay
 from services.runtime import exit_codes
@@ -28,9 +28,18 @@ def show_boxes(
     as_json: bool,
 ) -> None:
     """Print the boxes of one image and draw them if asked."""
+    if not path.is_file():
+        fail(
+            f"{path}: " + ("a folder; `haadflow run` takes it" if path.is_dir() else "no such file")
+        )
+    if plot is not None and plot.suffix.lower() != ".png":
+        fail(f"--plot {plot}: a PNG is drawn; expected a name that ends with .png")
     try:
         resolver = Resolver(composition=composition, n_elements=n_elements)
-        (found,) = find_images([path])
+    except MetadataError as error:
+        fail(str(error))
+    try:
+        found = next(find_images([path]))
         read = read_image(path)
         metadata = with_file_metadata(resolver.metadata_of(found), read)
         result = process(
@@ -39,12 +48,11 @@ def show_boxes(
             n_elements=metadata.n_elements,
             algorithm=cast("Literal[1, 2]", algorithm),
         )
-    except (UnreadableImage, MetadataError) as error:
-        fail(str(error), exit_codes.SOME_FAILED)
-    except ValueError as error:
+    except ValueError as error:  # unreadable, or no picture
         fail(f"{path}: {error}", exit_codes.SOME_FAILED)
     if plot is not None:
         draw_overlay(read.image, as_outcome(result, metadata), plot)
+        err.print(f"drawn into {plot}", markup=False, soft_wrap=True)
     if as_json:
         print_json(_figures(result, metadata))
     else:

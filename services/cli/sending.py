@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import msgspec
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
@@ -42,9 +41,9 @@ def send_files(
     try:
         with Progress(*columns, console=err) as progress, detector:
             task = progress.add_task("accepted", total=len(found) * repeat)
-            for round_number in range(repeat):
+            for _ in range(repeat):
                 for image in found:
-                    unreadable += not _send_file(detector, resolver, image, round_number)
+                    unreadable += not _send_file(detector, resolver, image)
                     progress.update(task, completed=detector.accepted)
             detector.flush()
             progress.update(task, completed=detector.accepted)
@@ -59,7 +58,7 @@ def send_files(
         raise typer.Exit(exit_codes.SOME_FAILED)
 
 
-def _send_file(detector: Detector, resolver: Resolver, found: Found, round_number: int) -> bool:
+def _send_file(detector: Detector, resolver: Resolver, found: Found) -> bool:
     """Send one file; say whether it could be read."""
     try:
         metadata = resolver.metadata_of(found)
@@ -68,8 +67,5 @@ def _send_file(detector: Detector, resolver: Resolver, found: Found, round_numbe
         complain(f"{found.path}: {error}")
         return False
     metadata = with_file_metadata(metadata, read)
-    if round_number:
-        parent_id = f"{metadata.parent_id}#{round_number + 1}"
-        metadata = msgspec.structs.replace(metadata, parent_id=parent_id)
     detector.send_with(metadata, read.image)
     return True

@@ -19,8 +19,12 @@ def write_results(places: Places, *, pictures: int) -> None:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, console=err, transient=True) as progress:
         task = progress.add_task("writing tables and pictures", total=total)
-        export = write_report(
-            places, pictures=pictures, progress=lambda done: progress.update(task, completed=done)
-        )
+
+        def tell(done: int) -> None:
+            drawing = done == total and pictures > 0
+            description = "drawing pictures" if drawing else "writing tables"
+            progress.update(task, completed=done, description=description)
+
+        export = write_report(places, pictures=pictures, progress=tell)
     for name, reason in export.skipped.items():
         err.print(f"{name} is not written: {reason}", markup=False)

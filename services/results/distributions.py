@@ -81,7 +81,9 @@ def _histogram(axes: Axes, values: np.ndarray, times: np.ndarray, paper: tuple[f
     axes.xaxis.set_minor_formatter("")
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     if times.sum():
-        median = values[np.searchsorted(np.cumsum(times), times.sum() / 2)]
+        middle = (times.sum() - 1) / 2
+        at = np.searchsorted(np.cumsum(times), [np.floor(middle), np.ceil(middle)], side="right")
+        median = values[at].mean()
         axes.axvline(median, color="black", label="median " + form.format(median))
     axes.axvline(
         reference,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -73,7 +74,9 @@ def tile_of(outcome: Outcome, image: NDArray[np.generic] | None) -> Picture:
         cv2.rectangle(
             tile, (0, 0), (THUMBNAIL - 1, THUMBNAIL - 1), OUTCOME_COLOURS[kind], thickness=2
         )
-    name = shortened(outcome.envelope.metadata.parent_id, THUMBNAIL, 13)
+    # The folder is the same for all of a run mostly; the file's name tells them apart.
+    last = outcome.envelope.metadata.parent_id.rpartition("/")[2]
+    name = shortened(re.sub(r"\.[A-Za-z]{3,4}$", "", last), THUMBNAIL, 13)
     write_text(tile, name, (0, THUMBNAIL + 2), size=13)
     if isinstance(outcome, Located):
         count = len(outcome.boxes)

@@ -116,7 +116,7 @@ class Dispatch:
         """
         worker = self._workers.get(peer)
         if worker is None:
-            worker = self._workers[peer] = WorkerState(credit=outstanding)
+            worker = self._workers[peer] = WorkerState(credit=max(outstanding, frames))
         else:
             worker.credit += frames
         for key in done:

@@ -20,17 +20,22 @@ import msgspec
 from protocols.messages import Metadata
 
 SCHEMA_VERSION = 1
+LONGEST_NAME = 512
+"""Characters of a parent_id, `protocols.bounds.ParentId`."""
 _SCHEMA = """
 CREATE TABLE about (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE frames (
     seq INTEGER PRIMARY KEY,
     key TEXT NOT NULL UNIQUE,       -- its name outside: a repeated offer changes nothing
+    parent_id TEXT NOT NULL UNIQUE,
     metadata BLOB NOT NULL,         -- msgpack of protocols.messages.Metadata
     reference TEXT,                 -- a file to read again; NULL: it is in the spool
     accepted_unix REAL NOT NULL,
     attempt INTEGER NOT NULL DEFAULT 1,
     outcome TEXT                    -- NULL while open
 );
+-- How often a parent_id was sent: the second one becomes `name#2`.
+CREATE TABLE repeats (parent_id TEXT PRIMARY KEY, times INTEGER NOT NULL) WITHOUT ROWID;
 CREATE INDEX open_frames ON frames (seq) WHERE outcome IS NULL;
 """
 
@@ -118,12 +123,13 @@ class Ledger:
         self,
         frames: Iterable[NewFrame],
         *,
-        keep_image: Callable[[int], None] | None = None,
+        keep_image: Callable[[int, Metadata], None] | None = None,
     ) -> list[tuple[int, bool]]:
         """Write frames down in one transaction; return (seq, is new) of each.
 
-        A key that is known keeps its frame and its sequence number. `keep_image(seq)` is called
-        for each new frame before anything is committed: when it raises, nothing was accepted.
+        A key that is known keeps its frame and its sequence number. A parent_id that another frame
+        has gets a number behind it, `name#2`. `keep_image(seq, metadata)` is called for each new
+        frame before anything is committed: when it raises, nothing was accepted.
         """
         answers: list[tuple[int, bool]] = []
         now = self._wall_clock()
@@ -135,13 +141,15 @@ class Ledger:
                 if known is not None:
                     answers.append((known[0], False))
                     continue
+                known_as = self._told_apart(metadata)
+                encoded = msgspec.msgpack.encode(known_as)
                 self._db.execute(
-                    "INSERT INTO frames (seq, key, metadata, reference, accepted_unix)"
-                    " VALUES (?, ?, ?, ?, ?)",
-                    (next_seq, key, msgspec.msgpack.encode(metadata), reference, now),
+                    "INSERT INTO frames (seq, key, parent_id, metadata, reference, accepted_unix)"
+                    " VALUES (?, ?, ?, ?, ?, ?)",
+                    (next_seq, key, known_as.parent_id, encoded, reference, now),
                 )
                 if keep_image is not None:
-                    keep_image(next_seq)
+                    keep_image(next_seq, known_as)
                 answers.append((next_seq, True))
                 next_seq += 1
         except BaseException:
@@ -149,6 +157,17 @@ class Ledger:
             raise
         self._db.execute("COMMIT")
         return answers
+
+    def _told_apart(self, metadata: Metadata) -> Metadata:
+        name = metadata.parent_id
+        while self._db.execute("SELECT 1 FROM frames WHERE parent_id=?", (name,)).fetchone():
+            ((times,),) = self._db.execute(
+                "INSERT INTO repeats VALUES (?, 2)"
+                " ON CONFLICT (parent_id) DO UPDATE SET times = times + 1 RETURNING times",
+                (metadata.parent_id,),
+            )
+            name = f"{metadata.parent_id[: LONGEST_NAME - 12]}#{times}"
+        return msgspec.structs.replace(metadata, parent_id=name)
 
     def open_frames(self, after: int, limit: int) -> list[LedgerFrame]:
         """Return the next open frames behind a sequence number, in order."""

@@ -7,7 +7,6 @@ which names the service and quotes its log.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import signal
 import subprocess
@@ -16,7 +15,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
 
 import structlog
 
@@ -41,10 +39,6 @@ class ChainBroken(Exception):
     """The chain cannot go on: which service, why, and the end of its log."""
 
 
-class ChainBusy(Exception):
-    """Another chain writes into the same folder."""
-
-
 @dataclass(slots=True)
 class _Service:
     name: str
@@ -63,16 +57,11 @@ class Supervisor:
     Parameters
     ----------
     topology, places
-        What to run and where it writes.
+        What to run and where it writes; the caller is its `sole_writer`.
     until_drained
         The source ends itself when every accepted frame is closed; `finished` then says so.
     clock
         Seconds, monotonic.
-
-    Raises
-    ------
-    ChainBusy
-        Another supervisor holds the folder's lock.
     """
 
     def __init__(
@@ -96,7 +85,6 @@ class Supervisor:
         self._services: dict[str, _Service] = {}
         self._born = 0
         places.make()
-        self._lock = _lock(places.lock)
         topology.save(places.topology)
         self._beats = Inlet(topology.chain.beats, high_water_mark=10_000)
 
@@ -129,7 +117,6 @@ class Supervisor:
         self._services.clear()
         self._hear_beats()
         self._beats.close(0)
-        self._lock.close()
 
     def processes(self) -> dict[str, int]:
         """Return the process id of each service."""
@@ -222,16 +209,6 @@ class Supervisor:
                 self._log.warning("service.killed", name=service.name)
                 service.process.kill()
                 service.process.wait()
-
-
-def _lock(path: Path) -> IO[bytes]:
-    file = path.open("ab")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        file.close()
-        raise ChainBusy(f"{path.parent.parent}: another chain is writing here") from error
-    return file
 
 
 def _tail(log: Path) -> str:

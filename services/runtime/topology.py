@@ -112,7 +112,9 @@ class Topology(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         try:
             text = path.read_text(encoding="utf-8")
             settings = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
-        except (OSError, UnicodeDecodeError, ValueError) as error:
+        except OSError as error:
+            raise TopologyError(f"{path}: {error.strerror}") from error
+        except ValueError as error:
             raise TopologyError(f"{path}: {error}") from error
         try:
             topology = msgspec.convert(settings, cls)

@@ -189,9 +189,14 @@ class Worker:
         return Failed(
             envelope=envelope,
             stage=self.stage.name,
-            reason=fit(f"{type(error).__name__}: {error}", REASON_CHARS),
+            reason=fit(_sentence(error), REASON_CHARS),
             traceback=fit(traceback.format_exc(), TRACEBACK_CHARS),
         )
+
+
+def _sentence(error: Exception) -> str:
+    """Return what went wrong; a ValueError of this project says it all by itself."""
+    return str(error) if type(error) is ValueError else f"{type(error).__name__}: {error}"
 
 
 def _envelope_all_the_same(parts: Sequence[Any]) -> Envelope:

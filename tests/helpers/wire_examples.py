@@ -144,8 +144,9 @@ EXAMPLES: dict[str, Message] = {
     "closed": Closed(run="r", seqs=(7, 300, 70000), outcomes=("located", "rejected", "failed")),
     "closed_nothing": Closed(run="r", seqs=(), outcomes=()),
     "started": Started(service="clustering.queue", epoch="b1946ac9"),
-    "credit": Credit(frames=2, outstanding=3, done=(("r", 7), ("r", 2**53 + 1)), leaving=True),
-    "credit_defaults": Credit(frames=1, outstanding=1),
+    "credit": Credit(frames=2, done=(("r", 7), ("r", 2**53 + 1)), leaving=True),
+    "credit_defaults": Credit(frames=1),
+    "credit_outstanding": Credit(frames=0, outstanding=2),
     "probe": Probe(),
     "beat": Beat(
         service="clustering.worker.1",

@@ -230,3 +230,18 @@ def test_a_wrong_command_is_told_what_is_wrong(
     assert done.returncode == 2
     assert complaint in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_second_run_into_the_same_folder_is_refused_and_changes_nothing(
+    library: Path, undisturbed: Path, tmp_path: Path
+) -> None:
+    out, other = tmp_path / "out", tmp_path / "other"
+    write_megalibrary(other, 2, seed=9, sizes=(96,))
+    running = start("run", library, "--out", out, "--pictures", "0")
+    wait_until_streaming(out)
+    second = haadflow("run", other, "--out", out)
+    output, _ = running.communicate(timeout=240)
+    assert second.returncode == 2
+    assert "another chain is writing here" in second.stderr
+    assert running.returncode == 0, output
+    assert boxes_of(out) == boxes_of(undisturbed)

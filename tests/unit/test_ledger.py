@@ -27,6 +27,20 @@ def test_frames_are_numbered_in_the_order_of_acceptance(path: Path) -> None:
         assert [f.metadata.parent_id for f in ledger.open_frames(-1, 10)] == ["a", "b", "c"]
 
 
+def test_a_parent_id_that_is_taken_gets_a_number(path: Path) -> None:
+    with Ledger(path) as ledger:
+        for key in ("k0", "k1", "k2"):
+            ledger.accept([NewFrame(key, Metadata(parent_id="p", source="s"), None)])
+        ledger.accept([NewFrame("k3", Metadata(parent_id="p#4", source="s"), None)])
+        ledger.accept([NewFrame("k4", Metadata(parent_id="p", source="s"), None)])
+        ledger.accept([NewFrame("k5", Metadata(parent_id="q" * 512, source="s"), None)])
+        ledger.accept([NewFrame("k6", Metadata(parent_id="q" * 512, source="s"), None)])
+        names = [frame.metadata.parent_id for frame in ledger.open_frames(-1, 10)]
+    assert names[:5] == ["p", "p#2", "p#3", "p#4", "p#5"]
+    assert len(set(names)) == 7
+    assert max(map(len, names)) <= 512
+
+
 def test_what_is_open_is_there_after_a_crash(path: Path) -> None:
     ledger = Ledger(path)
     ledger.accept([new("a"), new("b"), new("c")])
@@ -49,7 +63,7 @@ def test_only_what_was_sent_counts_an_attempt_more(path: Path) -> None:
 
 
 def test_an_image_that_cannot_be_kept_was_not_accepted(path: Path) -> None:
-    def disk_full(_seq: int) -> None:
+    def disk_full(_seq: int, _metadata: Metadata) -> None:
         raise OSError(28, "No space left on device")
 
     with Ledger(path) as ledger:

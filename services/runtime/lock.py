@@ -1,0 +1,25 @@
+"""One chain at a time writes into a folder."""
+
+from __future__ import annotations
+
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from .places import Places
+
+
+class ChainBusy(Exception):
+    """Another chain writes into the same folder."""
+
+
+@contextmanager
+def sole_writer(places: Places) -> Iterator[None]:
+    """Hold the folder; `ChainBusy` when somebody does. The kernel lets go when the process ends."""
+    places.make()
+    with places.lock.open("ab") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise ChainBusy(f"{places.out}: another chain is writing here") from error
+        yield
