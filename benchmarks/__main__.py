@@ -21,6 +21,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 
 from benchmarks import (
     chain_figures,
+    chain_images,
     chain_measure,
     kernels,
     kernels_figures,
@@ -131,7 +132,7 @@ def _chain(
             large=effort.large_frames,
             advance=_advance(progress, task),
         )
-        pipeline_ms = kernels.cpu_ms(chain_measure.pictures(chain_measure.LARGE), repeats=5)
+        pipeline_ms = kernels.cpu_ms(chain_images.pictures(chain_images.LARGE), repeats=5)
         figures = chain_figures.figures(found, pipeline_ms)
         if effort.file_frames:
             task = progress.add_task("chain, files", total=1.0)

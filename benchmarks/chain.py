@@ -49,6 +49,8 @@ class Snapshot(NamedTuple):
     """Processor seconds of each service, since it started."""
     resident: dict[str, float]
     """MiB of each service."""
+    machine_cpu: float
+    """Processor seconds of everything that runs on this machine."""
 
 
 class Chain:
@@ -142,7 +144,7 @@ class Chain:
                     resident[name] = process.memory_info().rss / MIB
             except psutil.NoSuchProcess as error:
                 raise ChainFailed(f"{name} has died while it was measured") from error
-        return Snapshot(time.monotonic(), self.committed(), cpu, resident)
+        return Snapshot(time.monotonic(), self.committed(), cpu, resident, _machine_cpu())
 
     def scale(self, stage: str, workers: int) -> float:
         """Change a stage's workers; return the seconds until the newest one asked for work."""
@@ -212,6 +214,14 @@ def _topology(sockets: Path, out: Path) -> Topology:
         topology.source, offers=f"ipc://{sockets}/offers", keep_first=0
     )
     return msgspec.structs.replace(topology, source=source)
+
+
+def _machine_cpu() -> float:
+    times = psutil.cpu_times()
+    idle = times.idle + getattr(times, "iowait", 0.0)
+    # Linux counts a guest's time in user and nice already.
+    guests = getattr(times, "guest", 0.0) + getattr(times, "guest_nice", 0.0)
+    return float(sum(times) - idle - guests)
 
 
 def _event(line: str) -> dict[str, Any]:

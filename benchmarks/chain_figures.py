@@ -6,7 +6,8 @@ import re
 
 import numpy as np
 
-from benchmarks.chain_measure import LARGE, SMALL, ChainFound, Streamed
+from benchmarks.chain_images import LARGE, SMALL
+from benchmarks.chain_measure import ChainFound, Streamed
 from benchmarks.report import Better, Figure, Series
 
 CPU_OF = "chain.cpu."
@@ -200,6 +201,7 @@ def _rate(
 ) -> Figure:
     better: Better = "higher"
     counted = f"{stream.frames} frames to committed coordinates"
+    busy = f"others had {stream.others:.1f} cores"
     return Figure(
         key=key,
         group=group,
@@ -208,5 +210,5 @@ def _rate(
         unit="frames/s",
         better=better,
         goal=goal,
-        note=", ".join(filter(None, (note, counted))),
+        note=", ".join(filter(None, (note, counted, busy))),
     )

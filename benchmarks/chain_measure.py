@@ -5,7 +5,6 @@ A frame counts when its outcome is committed: when another process can read it i
 
 from __future__ import annotations
 
-import os
 import time
 from itertools import cycle, islice
 from pathlib import Path
@@ -17,18 +16,14 @@ import psutil
 from numpy.typing import NDArray
 
 from benchmarks.chain import Chain, Snapshot
+from benchmarks.chain_images import LARGE, SMALL, accepted_files, pictures
 from benchmarks.kernels import Advance
-from pipeline.emulation import emulate
 from protocols.messages import Located, Outcome
 from services.detectors.client import Detector
-from services.files_run import FilesRun, accept_files
 from services.results import ResultStore
 from services.runtime.places import Places
 
 SEED = 2025
-PICTURES = 16
-SMALL, LARGE = 128, 1024
-"""Sides in pixels, 8 bit: 16 KiB and 1 MiB a frame."""
 
 WARM_FRAMES = 64
 LOOK_S = 0.0005
@@ -51,6 +46,8 @@ class Streamed(NamedTuple):
     """Of this process: encoding, sending, and looking on."""
     stage_ms: dict[str, float]
     """Median of what each stage's worker noted in the record, on the wall."""
+    others: float
+    """Cores that everything else on this machine had at work meanwhile."""
 
     @property
     def rate(self) -> float:
@@ -136,19 +133,9 @@ def measure_files(folder: Path, *, frames: int, advance: Advance) -> Streamed:
 
     The chain is measured while it runs: the first and the last tenth of the frames are left out.
     """
-    files = folder / "files"
-    files.mkdir()
-    images = pictures(LARGE)
-    for number in range(frames):
-        path = files / f"{number:05d}.npy"
-        if number < len(images):
-            np.save(path, images[number])
-        else:  # another name for the same bytes: a frame of its own, without filling the disk
-            os.link(files / f"{number % len(images):05d}.npy", path)
-    out = folder / "out"
-    accept_files(FilesRun(paths=[files], out=out, n_elements=3), Places(out))
+    places = accepted_files(folder, pictures(LARGE), frames)
     advance(0.2)
-    with Chain(out) as chain:
+    with Chain(places.out) as chain:
         chain.wait_for(round(frames * EDGE), look_every_s=0.01)
         before, own = chain.snapshot(), _own_cpu()
         advance(0.4)
@@ -157,12 +144,7 @@ def measure_files(folder: Path, *, frames: int, advance: Advance) -> Streamed:
         sender_cpu = _own_cpu() - own
         chain.wait_for(frames, look_every_s=0.05)
     advance(1.0)
-    return _streamed(before, after, sender_cpu, _stage_ms(Places(out), before.committed))
-
-
-def pictures(side: int) -> list[NDArray[Any]]:
-    """Emulate 8-bit images of one size."""
-    return [emulate(n, SEED, size=side, bit_depth=8).image for n in range(PICTURES)]
+    return _streamed(before, after, sender_cpu, _stage_ms(places, before.committed))
 
 
 def _singles(chain: Chain, images: list[NDArray[Any]], count: int) -> list[Single]:
@@ -198,18 +180,22 @@ def _streamed(
     before: Snapshot, after: Snapshot, sender_cpu: float, stage_ms: dict[str, float]
 ) -> Streamed:
     used = {name: after.cpu[name] - before.cpu[name] for name in after.cpu}
-    frames = after.committed - before.committed
-    return Streamed(frames, after.at - before.at, used, sender_cpu, stage_ms)
+    frames, seconds = after.committed - before.committed, after.at - before.at
+    machine = after.machine_cpu - before.machine_cpu
+    others = max(0.0, machine - sum(used.values()) - sender_cpu) / seconds
+    return Streamed(frames, seconds, used, sender_cpu, stage_ms, others)
 
 
 def _together(parts: list[Streamed]) -> Streamed:
     cpu = {name: sum(part.cpu[name] for part in parts) for name in parts[0].cpu}
+    seconds = sum(part.seconds for part in parts)
     return Streamed(
         sum(part.frames for part in parts),
-        sum(part.seconds for part in parts),
+        seconds,
         cpu,
         sum(part.sender_cpu for part in parts),
         parts[-1].stage_ms,
+        sum(part.others * part.seconds for part in parts) / seconds,
     )
 
 

@@ -14,10 +14,21 @@ from rich.console import Console
 from rich.table import Table
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped] # it has no types
 
-from benchmarks import baseline, kernels, kernels_figures, report, report_plot
+from benchmarks import (
+    baseline,
+    chain_figures,
+    chain_images,
+    kernels,
+    kernels_figures,
+    report,
+    report_plot,
+)
+from benchmarks.chain import Snapshot
+from benchmarks.chain_measure import ChainFound, Single, Streamed
 from benchmarks.kernels import Picture
 from benchmarks.report import Figure, Machine, NotAReport, Report, Series
 from pipeline import process
+from services.runtime.ledger import Ledger
 
 LEAST_IOU = 0.93
 """Of the boxed areas, in the worst picture: background differs by a row where a blur rounds."""
@@ -154,6 +165,31 @@ def test_the_machine_is_named_with_its_load() -> None:
     assert "load average 1.23 before" in machine.line
     assert "quick" in machine.line
     assert f"numpy {np.__version__}" in machine.line
+
+
+def test_the_files_of_the_benchmark_are_frames_of_their_own(tmp_path: Path) -> None:
+    image = np.zeros((16, 16), np.uint8)
+    places = chain_images.accepted_files(tmp_path, [image, image], frames=5)
+    with Ledger(places.ledger) as ledger:
+        assert ledger.accepted() == ledger.open_count() == 5
+
+
+def test_the_figures_of_a_chain_are_those_of_its_streams() -> None:
+    cpu = {"source": 0.2, "boxing.worker.4": 0.1}
+    stream = Streamed(100, 2.0, cpu, 0.05, {"boxing": 0.3}, 0.5)
+    before = Snapshot(0.0, 0, cpu, {"source": 50.0, "boxing.worker.4": 100.0}, 0.0)
+    after = before._replace(resident={"source": 53.0, "boxing.worker.4": 101.0})
+    singles = [Single(0.001, 0.010), Single(0.003, 0.030)]
+    found = ChainFound({"boxing": 1.5}, 0.9, singles, stream, stream, 0.04, before, after, [])
+    figures = chain_figures.figures(found, 2.5) + chain_figures.files_figures(stream)
+    values = {figure.key: pytest.approx(figure.value) for figure in figures}
+    assert len(values) == len(figures)
+    assert values["chain.large.rate"] == values["chain.files.rate"] == 50.0
+    assert values["chain.large.cpu_ms"] == 3.0
+    assert values["chain.large.outside_ms"] == 0.5
+    assert values["chain.cpu.boxing.worker"] == 1.0
+    assert values["chain.latency_ms"] == 20.0
+    assert values["chain.memory_growth"] == 3.0
 
 
 def boxed(boxes: NDArray[Any]) -> NDArray[np.bool_]:
