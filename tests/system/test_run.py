@@ -126,7 +126,7 @@ def test_the_same_command_again_changes_nothing(
 def test_other_settings_into_the_same_folder_are_refused(library: Path, undisturbed: Path) -> None:
     done = haadflow("run", library, "--out", undisturbed, "--algorithm", "1")
     assert done.returncode == 2
-    assert "choose another --out" in done.stderr
+    assert "algorithm was 2, now it is 1" in done.stderr
 
 
 def test_garbage_becomes_rows_and_the_rest_goes_on(library: Path, tmp_path: Path) -> None:
