@@ -27,7 +27,7 @@ from services.runtime.places import Places
 from services.runtime.topology import Topology
 from tests.helpers.hostile_wire import HOSTILE
 
-from .conftest import until
+from .conftest import until, until_free
 
 
 class Around:
@@ -135,6 +135,7 @@ def test_what_was_committed_is_there_when_the_sink_starts_again(
     around.send(located(0))
     until(lambda: around.closed, around.turn)
     around.sink.close()
+    until_free(topology.sink.results)
     around.sink = CoordinateSink(topology, places)
     around.send(located(0), located(1))
     until(lambda: len(around.closed) == 3, around.turn)

@@ -27,7 +27,7 @@ from tests.helpers.hostile_wire import HOSTILE
 from tests.helpers.lists import ListInbox, ListOutbox
 from tests.helpers.stages import Halves
 
-from .conftest import until
+from .conftest import until, until_free
 
 STAGE = "quality_gate"
 
@@ -162,6 +162,7 @@ def test_a_queue_that_was_started_again_learns_of_the_workers_that_are_there(
     worker.ask()
     until(lambda: chain.queue.dispatch.workers, chain.queue.step)
     chain.queue.close()
+    until_free(chain.table.frames, chain.table.work)
     chain.queue = StageQueue(chain.topology, STAGE)
     chain.push(2, 4, 6)
     outcomes: list[int] = []

@@ -22,7 +22,7 @@ from tests.helpers.garbage import make_garbage
 
 pytestmark = pytest.mark.system
 
-N = 500
+N = 300
 """Enough to be killed in the middle of."""
 CHAIN = 10
 """Four queues, four workers, source and sink."""
