@@ -47,16 +47,6 @@ def keep() -> Iterator[Callable[[Socket], Socket]]:
         end.close(0)
 
 
-def until_free(*addresses: str) -> None:
-    """Wait until closed sockets have let go of their addresses.
-
-    ZeroMQ closes in the background, and removes a Unix socket's file then, also when somebody
-    in the same process has bound it anew meanwhile. Processes that die do not have that race.
-    """
-    paths = [Path(address.removeprefix("ipc://")) for address in addresses]
-    until(lambda: not any(path.exists() for path in paths), lambda: None)
-
-
 def until(done: Callable[[], object], turn: Callable[[], object]) -> None:
     """Turn a loop until something holds; fail when it does not within the deadline."""
     deadline = time.monotonic() + DEADLINE_S

@@ -22,7 +22,7 @@ from services.runtime.topology import Topology
 from services.source import Source
 from tests.helpers.hostile_wire import HOSTILE
 
-from .conftest import until, until_free
+from .conftest import until
 
 IMAGE = np.arange(32 * 32, dtype=np.uint16).reshape(32, 32)
 
@@ -49,7 +49,6 @@ class Around:
 
     def restart(self) -> None:
         self.source.close()
-        until_free(self.offers, self.topology.source.closed)
         self.source = self.start()
 
     def turn(self) -> None:
