@@ -22,7 +22,7 @@ from services.runtime.status import ChainStatus
 from services.runtime.topology import Topology, TopologyError
 
 from .options import Json, TopologyFile
-from .terminal import account_line, fail, out, print_json, status_table
+from .terminal import account_line, complain, fail, out, print_json, status_table
 from .write import write_results
 
 READY_S = 120.0
@@ -115,6 +115,8 @@ def down(
     account = read_account(places)
     out.print(account_line(account), soft_wrap=True)
     out.print(f"boxes.csv, frames.csv, summary.json and pictures are in {places.out}")
+    if account.in_flight:
+        complain(f"{account.in_flight} frames are still open; `haadflow up` goes on with them")
     raise typer.Exit(exit_codes.OK if account.closes else exit_codes.NOT_CLOSED)
 
 
