@@ -15,7 +15,7 @@ from .runtime.lock import sole_writer
 from .runtime.places import Places
 from .runtime.process import Stop
 from .runtime.supervisor import Supervisor
-from .runtime.topology import Topology, TopologyError
+from .runtime.topology import MOST_WORKERS, Topology, TopologyError
 
 ANSWER_MS = 2_000
 
@@ -75,6 +75,8 @@ def _carry_out(command: Command, supervisor: Supervisor) -> Answer:
     if command.verb == "scale":
         if command.stage is None or command.workers is None:
             return Answer(ok=False, text="scale: expected a stage and a number of workers")
+        if command.workers > MOST_WORKERS:
+            return Answer(ok=False, text=f"scale: came {command.workers}; at most {MOST_WORKERS}")
         try:
             supervisor.scale(command.stage, command.workers)
         except TopologyError as error:

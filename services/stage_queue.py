@@ -114,10 +114,13 @@ class StageQueue:
             return
         self._probed = now
         probe = encode(Probe())
-        lost = [peer for peer in self.dispatch.workers if not self._work.send(peer, probe)]
-        for peer in {*lost, *self.dispatch.overdue(now)}:
-            self._log.warning("worker.lost", dead=peer in lost)
-            self._bury(self.dispatch.lost(peer))
+        for peer in self.dispatch.peers:
+            if not self._work.send(peer, probe):
+                self._log.warning("worker.lost")
+                self._bury(self.dispatch.lost(peer))
+        for peer in self.dispatch.overdue(now):
+            self._log.warning("worker.overdue")
+            self._bury(self.dispatch.suspend(peer))
 
     def _bury(self, dead: list[Entry]) -> None:
         for entry in dead:
@@ -151,6 +154,8 @@ class StageQueue:
             "repeats": counted.repeats,
             "redelivered": counted.redelivered,
             "workers_lost": counted.workers_lost,
+            "overdue": counted.overdue,
+            "dead_letters": counted.dead_letters,
             "undecodable": self.undecodable,
             "oldest_s": 0.0 if oldest is None else round(self._clock() - oldest, 3),
         }

@@ -46,6 +46,7 @@ class Figures:
     redelivered: int = 0
     workers_lost: int = 0
     overdue: int = 0
+    dead_letters: int = 0
 
 
 class Dispatch:
@@ -65,6 +66,7 @@ class Dispatch:
         self.figures = Figures()
         self._waiting: deque[Entry] = deque()
         self._workers: dict[bytes, WorkerState] = {}
+        self._suspended: dict[bytes, set[FrameKey]] = {}
         self._held: set[FrameKey] = set()
 
     @property
@@ -81,6 +83,11 @@ class Dispatch:
     def workers(self) -> tuple[bytes, ...]:
         """Workers that have asked for work and not left."""
         return tuple(self._workers)
+
+    @property
+    def peers(self) -> tuple[bytes, ...]:
+        """All workers that are there, those that are not given frames included."""
+        return (*self._workers, *self._suspended)
 
     def oldest(self) -> float | None:
         """When the frame that is here longest arrived."""
@@ -114,6 +121,12 @@ class Dispatch:
         A worker that is not known here asked an earlier queue at this address, which took its
         requests to the grave: then all that is `outstanding` counts.
         """
+        if peer in self._suspended:
+            owed = self._suspended[peer]
+            owed.difference_update(done)
+            if owed and not leaving:
+                return
+            del self._suspended[peer]
         worker = self._workers.get(peer)
         if worker is None:
             worker = self._workers[peer] = WorkerState(credit=max(outstanding, frames))
@@ -142,6 +155,7 @@ class Dispatch:
 
     def lost(self, peer: bytes) -> list[Entry]:
         """Forget a dead worker; its frames wait again. Return those that became dead letters."""
+        self._suspended.pop(peer, None)
         worker = self._workers.get(peer)
         if worker is None:
             return []
@@ -153,9 +167,21 @@ class Dispatch:
             if suspect.deaths >= self.max_deaths:
                 worker.leases.popleft()
                 self._held.discard(suspect.key)
+                self.figures.dead_letters += 1
                 dead.append(suspect)
         self.figures.redelivered += len(worker.leases)
         self._take_back(peer)
+        return dead
+
+    def suspend(self, peer: bytes) -> list[Entry]:
+        """Take a worker's frames from it as if it were dead, though it may be alive.
+
+        What was sent to it is still in its hands. It gets no more until it has said done to all of
+        that: otherwise its pile would grow, and frames that only lie in it would count as overdue.
+        """
+        owed = {entry.key for entry in self._workers[peer].leases}
+        dead = self.lost(peer)
+        self._suspended[peer] = owed
         return dead
 
     def undelivered(self, peer: bytes) -> list[Entry]:

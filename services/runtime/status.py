@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from math import isfinite
 from typing import Any
 
 from msgspec import Struct
@@ -55,7 +56,10 @@ class Status:
         self._history: dict[str, deque[tuple[float, int]]] = {}
 
     def hear(self, beat: Beat, now: float) -> None:
-        """Take a beat in."""
+        """Take a beat in; `ValueError` names a figure that is not a finite number."""
+        for name, value in beat.figures.items():
+            if not isinstance(value, int | float) or not isfinite(value):
+                raise ValueError(f"{beat.service}: {name}: came {value!r:.80}, expected a number")
         self._newest[beat.pid] = (beat, now)
         done = beat.figures.get("done")
         if beat.service == "sink":
@@ -65,6 +69,15 @@ class Status:
             history.append((now, int(done)))
             while now - history[0][0] > RATE_OVER_S:
                 history.popleft()
+
+    def heard(self, pid: int) -> float | None:
+        """Return when a process was heard last; None if it never was."""
+        return self._newest[pid][1] if pid in self._newest else None
+
+    def progress(self, stage: str) -> int:
+        """Count the frames that a stage's queue has seen through, one way or the other."""
+        figures = self.figures_of(f"{stage}.queue")
+        return int(figures.get("done", 0)) + int(figures.get("dead_letters", 0))
 
     def forget(self, pid: int) -> None:
         """Drop a process that has ended."""

@@ -8,6 +8,7 @@ which names the service and quotes its log.
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -26,13 +27,20 @@ from .endpoints import Inlet, Poller, Socket
 from .places import Places
 from .process import ONE_THREAD, PARENT
 from .status import Status
-from .topology import Topology
+from .topology import StageTable, Topology
 
 SHORT_LIFE_S = 5.0
-SHORT_LIVES_AT_MOST = 6
-"""A service may die young so often in a row; a poison frame takes `max_deaths` of them."""
+LONG_LIFE_S = 60.0
+LIVES_IN_VAIN_AT_MOST = 6
+"""A service may die so often in a row with nothing to show for it. For a worker that is: no frame
+of its stage was done or became a dead letter; a poison frame takes `max_deaths` of them."""
+HUNG_MARGIN_S = 2.0
+"""A worker that has not reported for its stage's deadline and this is killed: it hangs."""
+HUNG_SERVICE_S = 60.0
+"""The same for all others, which never work long on anything."""
 GRACE_S = 10.0
 LOG_TAIL = 2_000
+LITTLE_DISK = 4 * 1024 * 1024
 
 
 class ChainBroken(Exception):
@@ -46,7 +54,8 @@ class _Service:
     process: subprocess.Popen[bytes]
     log: Path
     born: float
-    short_lives: int = 0
+    in_vain: int = 0
+    progress: int = -1
     restart_at: float = 0.0
     stopping: bool = field(default=False)
 
@@ -129,13 +138,17 @@ class Supervisor:
             except DecodeError as error:
                 self._log.warning("beat.undecodable", error=str(error))
                 continue
-            self.status.hear(beat, self._clock())
+            try:
+                self.status.hear(beat, self._clock())
+            except ValueError as error:
+                self._log.warning("beat.odd", error=str(error))
 
     def _look_after(self) -> None:
         now = self._clock()
         for name, service in list(self._services.items()):
             code = service.process.poll()
             if code is None:
+                self._end_if_hung(service, now)
                 continue
             self.status.forget(service.process.pid)
             if service.stopping:
@@ -149,19 +162,41 @@ class Supervisor:
                 self._restart(service)
 
     def _plan_restart(self, service: _Service, code: int, now: float) -> None:
-        young = now - service.born < SHORT_LIFE_S
-        service.short_lives = service.short_lives + 1 if young else 0
+        stage = self._stage_of(service)
+        progress = -1 if stage is None else self.status.progress(stage.name)
+        if stage is None:
+            useful = now - service.born > SHORT_LIFE_S
+        else:
+            useful = progress != service.progress or now - service.born > LONG_LIFE_S
+        service.progress = progress
+        service.in_vain = 0 if useful else service.in_vain + 1
+        at_most = max(LIVES_IN_VAIN_AT_MOST, 0 if stage is None else stage.max_deaths + 3)
         self._log.warning("service.died", name=service.name, status=code)
-        if code == exit_codes.USAGE or service.short_lives > SHORT_LIVES_AT_MOST:
+        if code == exit_codes.USAGE or service.in_vain > at_most:
+            how = _ending(code) + _full_disk(self.places)
             raise ChainBroken(
-                f"{service.name} {_ending(code)}; the end of its log {service.log}:\n"
-                f"{_tail(service.log)}"
+                f"{service.name} {how}; the end of its log {service.log}:\n{_tail(service.log)}"
             )
-        service.restart_at = now + min(2.0, 0.1 * 2**service.short_lives if young else 0.0)
+        service.restart_at = now + (0.0 if useful else min(2.0, 0.1 * 2**service.in_vain))
+
+    def _end_if_hung(self, service: _Service, now: float) -> None:
+        heard = self.status.heard(service.process.pid)
+        if heard is None or service.stopping:
+            return
+        stage = self._stage_of(service)
+        patience = HUNG_SERVICE_S if stage is None else stage.deadline_s + HUNG_MARGIN_S
+        if now - heard > patience:
+            self._log.warning("service.hung", name=service.name, silent_s=round(now - heard, 1))
+            service.process.kill()
+
+    def _stage_of(self, service: _Service) -> StageTable | None:
+        """Return the stage a service is a worker of; None for all others."""
+        role, *stage = service.arguments
+        return self.topology.stage_named(stage[0]) if role == "worker" else None
 
     def _restart(self, service: _Service) -> None:
         self.restarts += 1
-        self._start(service.name, service.arguments, short_lives=service.short_lives)
+        self._start(service.name, service.arguments, before=service)
 
     def _match_workers(self) -> None:
         for stage, wanted in self.wanted.items():
@@ -177,7 +212,7 @@ class Supervisor:
                 self._born += 1
                 self._start(f"{stage}.worker.{self._born}", ["worker", stage])
 
-    def _start(self, name: str, arguments: list[str], *, short_lives: int = 0) -> None:
+    def _start(self, name: str, arguments: list[str], *, before: _Service | None = None) -> None:
         log = self.places.logs / f"{name}.log"
         command = [sys.executable, "-m", "services", *arguments]
         command += ["--topology", str(self.places.topology)]
@@ -191,9 +226,10 @@ class Supervisor:
                 # Ctrl-C at the terminal is for the supervisor, which stops them in order.
                 start_new_session=True,
             )
-        self._services[name] = _Service(
-            name, arguments, process, log, self._clock(), short_lives=short_lives
-        )
+        service = _Service(name, arguments, process, log, self._clock())
+        if before is not None:
+            service.in_vain, service.progress = before.in_vain, before.progress
+        self._services[name] = service
 
     def _end(self, services: list[_Service], grace_s: float) -> None:
         for service in services:
@@ -209,6 +245,11 @@ class Supervisor:
                 self._log.warning("service.killed", name=service.name)
                 service.process.kill()
                 service.process.wait()
+
+
+def _full_disk(places: Places) -> str:
+    free = shutil.disk_usage(places.out).free
+    return f" ({places.out} has {free} bytes left)" if free < LITTLE_DISK else ""
 
 
 def _tail(log: Path) -> str:

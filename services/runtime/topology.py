@@ -24,6 +24,9 @@ Positive = Annotated[int, Meta(ge=1)]
 PositiveSeconds = Annotated[float, Meta(gt=0)]
 StageName = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]*$")]
 
+MOST_WORKERS = 1024
+"""Of one stage on one host."""
+
 IPC_PATH_LIMIT = 100
 """A Unix socket's path has at most 107 characters on Linux, 103 on macOS."""
 
@@ -74,7 +77,7 @@ class StageTable(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The queue takes frames here."""
     work: Address
     """Workers ask for frames here."""
-    workers: Annotated[int, Meta(ge=0, le=1024)] = 1
+    workers: Annotated[int, Meta(ge=0, le=MOST_WORKERS)] = 1
     """Workers the supervisor starts on its own host."""
     deadline_s: PositiveSeconds = 30.0
     """A worker that spends longer on one frame counts as dead."""

@@ -25,7 +25,13 @@ def run(topology: Topology, table: StageTable, stage: Stage) -> None:
     onward_address = topology.onward_address(table.name)
     last = onward_address == topology.sink.results
     onward = sink if last else Outlet(onward_address)
-    worker = Worker(stage, inbox, onward, sink, give_up=stop.overdue)
+
+    def give_up() -> bool:
+        # Waiting for the next stage is no hanging: the supervisor is to hear the difference.
+        pulse.beat()
+        return stop.overdue()
+
+    worker = Worker(stage, inbox, onward, sink, give_up=give_up)
 
     def figures() -> dict[str, Any]:
         return {

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,53 +12,18 @@ import pytest
 
 from services.megalibrary import write_megalibrary
 from tests.helpers.command import haadflow, start
+from tests.helpers.up import SHIPPED, Up
 
 pytestmark = pytest.mark.system
 
-SHIPPED = Path(__file__).parents[2] / "deploy" / "topology.toml"
 N = 12
 ROUNDS = 40
 
 
-class Up:
-    """A chain that is up, on sockets of its own."""
-
-    def __init__(self, folder: Path, sockets: Path) -> None:
-        self.out = folder / "out"
-        self.topology = folder / "topology.toml"
-        text = SHIPPED.read_text().replace('"tcp://127.0.0.1:', f'"ipc://{sockets}/')
-        self.topology.write_text(text.replace('"haadflow-out"', json.dumps(str(self.out))))
-        started = haadflow("up", "--topology", self.topology)
-        assert started.returncode == 0, started.stderr
-        self.pid = self.status()["pid"]
-
-    def status(self) -> dict[str, Any]:
-        done = haadflow("status", "--json", "--topology", self.topology)
-        assert done.returncode == 0, done.stderr
-        figures: dict[str, Any] = json.loads(done.stdout)
-        return figures
-
-    def until(self, done: Any) -> dict[str, Any]:  # noqa: ANN401 - a lambda over the figures
-        deadline = time.monotonic() + 120
-        while not done(figures := self.status()):
-            assert time.monotonic() < deadline, figures
-        return figures
-
-    def scale(self, setting: str) -> None:
-        done = haadflow("scale", setting, "--topology", self.topology)
-        assert done.returncode == 0, done.stderr
-
-
 @pytest.fixture
 def up(tmp_path: Path) -> Iterator[Up]:
-    sockets = Path(tempfile.mkdtemp(prefix="hf-"))
-    chain = Up(tmp_path, sockets)
-    yield chain
-    if psutil.pid_exists(chain.pid):
-        supervisor = psutil.Process(chain.pid)
-        supervisor.terminate()
-        supervisor.wait(30)
-    shutil.rmtree(sockets)
+    with Up(tmp_path) as chain:
+        yield chain
 
 
 @pytest.fixture(scope="module")

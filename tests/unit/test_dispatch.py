@@ -118,6 +118,61 @@ def test_the_deadline_runs_from_when_a_frame_came_to_hand() -> None:
     assert dispatch.overdue(now=59.5) == [ANN]
 
 
+def test_a_late_worker_gets_nothing_until_it_has_answered_for_what_it_has() -> None:
+    dispatch = filled(0, 1, 2)
+    ask(dispatch, ANN, 2)
+    assigned(dispatch)
+    assert dispatch.suspend(ANN) == []
+    assert (dispatch.waiting, dispatch.leased) == (3, 0)
+    assert dispatch.workers == ()
+    assert dispatch.peers == (ANN,)
+    dispatch.credit(ANN, 1, [key(0)], 1.0, outstanding=2)
+    assert assigned(dispatch) == [], "frame 1 is still in its hands"
+    dispatch.credit(ANN, 1, [key(1)], 2.0, outstanding=2)
+    assert assigned(dispatch) == [(ANN, 0), (ANN, 1)]
+
+
+def test_one_late_frame_makes_no_other_a_dead_letter() -> None:
+    """One worker; every frame takes 1.3 s, the first 2.6 s once; the deadline is 2 s."""
+    dispatch = Dispatch(max_deaths=3, deadline_s=2.0)
+    for seq in range(30):
+        dispatch.add(key(seq), [b""], 0.0)
+    inbox: list[int] = []
+    done: set[int] = set()
+    now, outstanding, slow = 0.0, 2, True
+    dispatch.credit(ANN, 2, [], now, outstanding=outstanding)
+    while len(done) < 30:
+        inbox += [seq for _, seq in assigned(dispatch, now)]
+        seq = inbox.pop(0)
+        outstanding -= 1
+        for _ in range(26 if slow else 13):
+            now += 0.1
+            for peer in dispatch.overdue(now):
+                assert dispatch.suspend(peer) == []
+        slow = False
+        done.add(seq)
+        outstanding += 1
+        dispatch.credit(ANN, 1, [key(seq)], now, outstanding=outstanding)
+        assert len(inbox) <= 2
+        assert now < 120
+    assert dispatch.figures.dead_letters == 0
+    assert dispatch.figures.overdue == 1
+
+
+def test_a_late_worker_that_dies_or_leaves_is_forgotten() -> None:
+    for leaving in (True, False):
+        dispatch = filled(0)
+        ask(dispatch, ANN)
+        assigned(dispatch)
+        dispatch.suspend(ANN)
+        if leaving:
+            dispatch.credit(ANN, 0, [], 1.0, outstanding=0, leaving=True)
+        else:
+            dispatch.lost(ANN)
+        assert dispatch.peers == ()
+        assert dispatch.waiting == 1
+
+
 def test_a_worker_gone_before_its_frame_left_has_not_been_killed_by_it() -> None:
     dispatch = filled(0)
     for _ in range(5):

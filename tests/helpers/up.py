@@ -1,0 +1,73 @@
+"""A chain as services, for tests."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Self
+
+import psutil
+
+from .command import haadflow
+
+SHIPPED = Path(__file__).parents[2] / "deploy" / "topology.toml"
+
+
+class Up:
+    """A chain that is up, on sockets of its own.
+
+    Parameters
+    ----------
+    folder
+        For its topology and output.
+    changes
+        Replacements in the shipped topology's text.
+    """
+
+    def __init__(self, folder: Path, changes: Mapping[str, str] | None = None) -> None:
+        self._sockets = Path(tempfile.mkdtemp(prefix="hf-"))
+        self.out = folder / "out"
+        self.topology = folder / "topology.toml"
+        text = SHIPPED.read_text().replace('"tcp://127.0.0.1:', f'"ipc://{self._sockets}/')
+        for before, after in (changes or {}).items():
+            assert before in text
+            text = text.replace(before, after)
+        self.topology.write_text(text.replace('"haadflow-out"', json.dumps(str(self.out))))
+        started = haadflow("up", "--topology", self.topology)
+        assert started.returncode == 0, started.stderr
+        self.pid = self.status()["pid"]
+
+    def status(self) -> dict[str, Any]:
+        done = haadflow("status", "--json", "--topology", self.topology)
+        assert done.returncode == 0, done.stderr
+        figures: dict[str, Any] = json.loads(done.stdout)
+        return figures
+
+    def until(self, done: Any) -> dict[str, Any]:  # noqa: ANN401 - a lambda over the figures
+        deadline = time.monotonic() + 120
+        while not done(figures := self.status()):
+            assert time.monotonic() < deadline, figures
+        return figures
+
+    def scale(self, setting: str) -> None:
+        done = haadflow("scale", setting, "--topology", self.topology)
+        assert done.returncode == 0, done.stderr
+
+    def processes(self, beginning: str) -> list[psutil.Process]:
+        """Return the services whose name begins so, as `preprocessing.worker`."""
+        found = self.status()["processes"].items()
+        return [psutil.Process(pid) for name, pid in found if name.startswith(beginning)]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if psutil.pid_exists(self.pid):
+            supervisor = psutil.Process(self.pid)
+            supervisor.terminate()
+            supervisor.wait(60)
+        shutil.rmtree(self._sockets)

@@ -1,0 +1,118 @@
+"""Workers that hang, frames that kill, services that never live: each has an end that says why."""
+
+from __future__ import annotations
+
+import csv
+import signal
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from services.megalibrary import write_megalibrary
+from tests.helpers.command import COMMAND, environment, haadflow, start
+from tests.helpers.up import Up
+
+pytestmark = pytest.mark.system
+
+N = 40
+POISON = """
+import os, sys
+if "worker" in sys.orig_argv and "clustering" in sys.orig_argv:
+    from services import clustering
+    handle = clustering.Clustering.handle
+
+    def deadly(self, frame):
+        if any(name in frame.envelope.metadata.parent_id for name in {names!r}):
+            os._exit(9)
+        return handle(self, frame)
+
+    clustering.Clustering.handle = deadly
+"""
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("library") / "images"
+    write_megalibrary(folder, N, seed=8, sizes=(96,))
+    return folder
+
+
+def poisoned(tmp_path: Path, names: list[str]) -> Mapping[str, str]:
+    """Return an environment in which clustering dies on frames with these names."""
+    folder = tmp_path / "poison"
+    folder.mkdir()
+    (folder / "sitecustomize.py").write_text(POISON.format(names=names))
+    return {**environment(), "PYTHONPATH": str(folder)}
+
+
+def run_with(env: Mapping[str, str], *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*COMMAND, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+        env=dict(env),
+    )
+
+
+def outcomes(out: Path) -> dict[str, tuple[str, str]]:
+    with (out / "frames.csv").open(newline="") as file:
+        return {
+            Path(row["parent_id"]).name: (row["outcome"], row["reason"])
+            for row in csv.DictReader(file)
+        }
+
+
+def test_a_worker_that_hangs_is_replaced_and_its_frames_are_not_lost(
+    tmp_path: Path, library: Path
+) -> None:
+    """SIGSTOP the only worker of a stage: alive, connected, and never going on by itself."""
+    slow = {'name = "preprocessing"': 'name = "preprocessing"\ndeadline_s = 2.0'}
+    with Up(tmp_path, slow) as chain:
+        (worker,) = chain.processes("preprocessing.worker")
+        worker.send_signal(signal.SIGSTOP)
+        sending = start("send", library, "--topology", chain.topology)
+        output, _ = sending.communicate(timeout=120)
+        assert sending.returncode == 0, output
+        figures = chain.until(lambda figures: figures["open"] == 0)
+        assert figures["accepted"] == N
+        assert figures["failed"] == 0
+        assert figures["restarts"] == 1
+
+
+def test_three_frames_in_a_row_that_kill_are_dead_letters_and_the_rest_is_located(
+    tmp_path: Path, library: Path
+) -> None:
+    names = sorted(path.name for path in library.glob("*.png"))[10:13]
+    out = tmp_path / "out"
+    done = run_with(poisoned(tmp_path, names), "run", library, "--out", out, "--pictures", "0")
+    assert done.returncode == 3, done.stderr
+    found = outcomes(out)
+    assert len(found) == N
+    for name in names:
+        assert found.pop(name) == (
+            "failed",
+            "3 workers of clustering died or overran their deadline on it",
+        )
+    assert {outcome for outcome, _ in found.values()} <= {"located", "rejected"}
+    assert haadflow("verify", out).returncode == 0
+
+
+def test_a_stage_whose_workers_never_live_ends_the_run_and_says_so(
+    tmp_path: Path, library: Path
+) -> None:
+    env = poisoned(tmp_path, [])
+    (tmp_path / "poison" / "sitecustomize.py").write_text(
+        'import os, sys\nif "boxing" in sys.orig_argv and "worker" in sys.orig_argv:\n'
+        '    print("no licence", file=sys.stderr, flush=True)\n    os._exit(5)\n'
+    )
+    out = tmp_path / "out"
+    done = run_with(env, "run", library, "--out", out, "--pictures", "0")
+    assert done.returncode == 1
+    assert "boxing.worker" in done.stderr
+    assert "status 5" in done.stderr
+    assert "no licence" in done.stderr
+    assert haadflow("run", library, "--out", out, "--pictures", "0").returncode == 0
