@@ -8,7 +8,9 @@ the account from closing.
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
+from itertools import chain
 
 from msgspec import Struct
 
@@ -33,7 +35,7 @@ class Account(Struct, frozen=True, kw_only=True):
     lost: int
     """Closed by the source, and no outcome committed."""
     unknown: int
-    """An outcome committed, and never accepted."""
+    """An outcome committed, and never accepted; of another run, perhaps."""
 
     @property
     def closes(self) -> bool:
@@ -54,22 +56,31 @@ def read_account(places: Places) -> Account:
     try:
         with Ledger(places.ledger, read_only=True) as ledger:
             if not places.results.exists():
-                return _account(ledger.outcomes(), iter(()))
+                return _account(ledger, iter(()), others=0)
             with ResultStore(places.results) as store:
-                return _account(ledger.outcomes(), store.kinds(ledger.run))
-    except (LedgerError, StoreError) as error:
+                others = store.of_other_runs(ledger.run)
+                return _account(ledger, store.kinds(ledger.run), others=others)
+    except (LedgerError, StoreError, sqlite3.Error) as error:
         raise NoAccount(str(error)) from error
 
 
-def _account(
-    accepted: Iterator[tuple[int, str | None]], ended: Iterator[tuple[int, str]]
-) -> Account:
-    """Merge the two, both in rising order of seq."""
+def _account(ledger: Ledger, ended: Iterator[tuple[int, str]], *, others: int) -> Account:
+    """Merge the two, both in rising order of seq.
+
+    The ledger is read as it was when this began. What the store has beyond that was accepted since,
+    if the ledger knows it by now: it belongs to the next account.
+    """
     kinds = {"located": 0, "rejected": 0, "failed": 0}
-    total = in_flight = lost = unknown = 0
+    total = in_flight = lost = 0
+    unknown = others
+    highest = -1
+    accepted = ledger.outcomes()
+    # The ledger first: what it has closed by then is in any page of the store that is read later.
+    first = next(accepted, None)
     outcome = next(ended, None)
-    for seq, closed_as in accepted:
+    for seq, closed_as in chain([] if first is None else [first], accepted):
         total += 1
+        highest = seq
         while outcome is not None and outcome[0] < seq:
             unknown += 1
             outcome = next(ended, None)
@@ -81,6 +92,8 @@ def _account(
         else:
             lost += 1
     while outcome is not None:
-        unknown += 1
+        if outcome[0] > highest:
+            highest = ledger.highest()
+        unknown += outcome[0] > highest
         outcome = next(ended, None)
     return Account(accepted=total, in_flight=in_flight, lost=lost, unknown=unknown, **kinds)

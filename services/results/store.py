@@ -163,6 +163,16 @@ class ResultStore:
             yield from page
             last = page[-1][0]
 
+    def of_other_runs(self, run: str) -> int:
+        """Count the outcomes of frames of any other run."""
+        with self._explained():
+            found = self._db.execute(
+                "SELECT count(*) FROM outcomes JOIN runs ON runs.id = outcomes.run"
+                " WHERE runs.run <> ?",
+                (run,),
+            ).fetchone()
+            return int(found[0])
+
     def records(self) -> Iterator[Record]:
         """Go through all outcomes: runs in the order they came, frames by seq.
 

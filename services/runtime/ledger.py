@@ -213,6 +213,11 @@ class Ledger:
         query = "SELECT count(*) FROM frames WHERE outcome IS NULL"
         return int(self._db.execute(query).fetchone()[0])
 
+    def highest(self) -> int:
+        """Return the highest sequence number; -1 when there is none."""
+        query = "SELECT ifnull(max(seq), -1) FROM frames"
+        return int(self._db.execute(query).fetchone()[0])
+
     def outcomes(self) -> Iterator[tuple[int, str | None]]:
         """Stream (seq, outcome or None) in order: the ledger's half of the account."""
         yield from self._db.execute("SELECT seq, outcome FROM frames ORDER BY seq")
