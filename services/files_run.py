@@ -129,6 +129,9 @@ def _new_frames(resolver: Resolver, found: Iterable[Found]) -> Iterator[NewFrame
 def _key(path: Path) -> str:
     """Name a file as it is now: one that changes later is another frame."""
     absolute = os.fspath(path.absolute())
+    if not absolute.isprintable() or "\\" in absolute:
+        # Control characters, and bytes that are not UTF-8: spelt out, and so is the backslash.
+        absolute = absolute.encode("unicode-escape", "surrogatepass").decode("ascii")
     try:
         status = path.stat()
     except OSError:

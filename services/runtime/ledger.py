@@ -8,6 +8,7 @@ again. Transactions survive the death of the process; a power failure may take t
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import time
 import uuid
@@ -19,7 +20,7 @@ import msgspec
 
 from protocols.messages import Metadata
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 LONGEST_NAME = 512
 """Characters of a parent_id, `protocols.bounds.ParentId`."""
 _SCHEMA = """
@@ -29,7 +30,7 @@ CREATE TABLE frames (
     key TEXT NOT NULL UNIQUE,       -- its name outside: a repeated offer changes nothing
     parent_id TEXT NOT NULL UNIQUE,
     metadata BLOB NOT NULL,         -- msgpack of protocols.messages.Metadata
-    reference TEXT,                 -- a file to read again; NULL: it is in the spool
+    reference BLOB,                 -- a file to read again; NULL: it is in the spool
     accepted_unix REAL NOT NULL,
     attempt INTEGER NOT NULL DEFAULT 1,
     outcome TEXT                    -- NULL while open
@@ -91,7 +92,9 @@ class Ledger:
         except sqlite3.Error as error:
             raise LedgerError(f"{path}: not a usable ledger: {error}") from error
         if version != str(SCHEMA_VERSION):
-            raise LedgerError(f"{path}: ledger version {version}; this program reads 1")
+            raise LedgerError(
+                f"{path}: ledger version {version}; this program reads {SCHEMA_VERSION}"
+            )
 
     def _prepare(self) -> None:
         self._db.execute("PRAGMA journal_mode=WAL")
@@ -146,7 +149,7 @@ class Ledger:
                 self._db.execute(
                     "INSERT INTO frames (seq, key, parent_id, metadata, reference, accepted_unix)"
                     " VALUES (?, ?, ?, ?, ?, ?)",
-                    (next_seq, key, known_as.parent_id, encoded, reference, now),
+                    (next_seq, key, known_as.parent_id, encoded, _as_bytes(reference), now),
                 )
                 if keep_image is not None:
                     keep_image(next_seq, known_as)
@@ -177,13 +180,24 @@ class Ledger:
             (after, limit),
         )
         return [
-            LedgerFrame(seq, msgspec.msgpack.decode(meta, type=Metadata), reference, unix, attempt)
+            LedgerFrame(
+                seq,
+                msgspec.msgpack.decode(meta, type=Metadata),
+                _as_path(reference),
+                unix,
+                attempt,
+            )
             for seq, meta, reference, unix, attempt in rows
         ]
 
     def reference(self, seq: int) -> str | None:
         """Return the file that a frame was read from, if it came from one."""
         row = self._db.execute("SELECT reference FROM frames WHERE seq=?", (seq,)).fetchone()
+        return None if row is None else _as_path(row[0])
+
+    def outcome(self, seq: int) -> str | None:
+        """Return how a frame was closed; None while it is open, or unknown."""
+        row = self._db.execute("SELECT outcome FROM frames WHERE seq=?", (seq,)).fetchone()
         return None if row is None else row[0]
 
     def close_frames(self, outcomes: Sequence[tuple[int, str]], *, sent_through: int) -> int:
@@ -231,3 +245,12 @@ class Ledger:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _as_bytes(reference: str | None) -> bytes | None:
+    # A file's name is bytes, and need not be UTF-8.
+    return None if reference is None else os.fsencode(reference)
+
+
+def _as_path(reference: bytes | None) -> str | None:
+    return None if reference is None else os.fsdecode(reference)

@@ -86,8 +86,8 @@ def test_another_file_is_not_a_ledger(path: Path) -> None:
 
 def test_a_newer_ledger_is_refused(path: Path) -> None:
     with Ledger(path) as ledger:
-        ledger.note("version", "2")
-    with pytest.raises(LedgerError, match="version 2"):
+        ledger.note("version", "99")
+    with pytest.raises(LedgerError, match="version 99"):
         Ledger(path)
 
 
