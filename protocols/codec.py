@@ -69,10 +69,7 @@ def encode(message: Message, *, limits: Limits = DEFAULT_LIMITS) -> list[Buffer]
         entries.append(entry)
         parts.append(buffer)
     try:
-        body = {
-            name: msgspec.to_builtins(getattr(message, name), enc_hook=_plain_number)
-            for name in kind.plain
-        }
+        body = {name: _plain(name, getattr(message, name)) for name in kind.plain}
         parts[1] = write_header(kind.name, body, entries)
     except (ValueError, TypeError, OverflowError, RecursionError) as error:
         raise EncodeError(f"{kind.name}: {str(error)[:500]}") from error
@@ -212,6 +209,13 @@ def _arrays(
         part, entry = found[name]
         arrays[name] = from_wire(entry, parts[part], rule, part=part, limits=limits)
     return arrays
+
+
+def _plain(name: str, value: object) -> object:
+    try:
+        return msgspec.to_builtins(value, enc_hook=_plain_number)
+    except TypeError as error:
+        raise TypeError(f"{name}: {error}") from error
 
 
 def _plain_number(value: object) -> object:

@@ -14,7 +14,7 @@ from typing import Any
 
 import structlog
 
-from protocols import DecodeError, decode, encode, envelope_of, peek, with_attempt
+from protocols import DecodeError, EncodeError, decode, encode, envelope_of, peek, with_attempt
 from protocols.messages import Credit, Failed, Probe, Started
 
 from .runtime.dispatch import Dispatch, Entry
@@ -138,8 +138,13 @@ class StageQueue:
     def _say(self) -> None:
         while self._unsaid:
             outlet, message = self._unsaid[0]
-            if not outlet.send(encode(message)):
-                return
+            try:
+                parts = encode(message)
+            except EncodeError as error:
+                self._log.error("message.unencodable", error=str(error))
+            else:
+                if not outlet.send(parts):
+                    return
             self._unsaid.popleft()
 
     def _figures(self) -> dict[str, Any]:

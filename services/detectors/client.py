@@ -78,7 +78,7 @@ class Detector:
         self._window = window
         self._patience_s = patience_s
         self._clock = clock
-        self._next = 0
+        self._next = 1  # 0 is the number in the answer to an offer that cannot be read
         self._pending: dict[int, _Pending] = {}
         self._socket = Requester(address)
 
@@ -116,6 +116,7 @@ class Detector:
         self._pending[offer.offer] = pending
         self._socket.send(pending.parts)
         self._hear(0)
+        self._offer_again(self._clock())
         return metadata.parent_id
 
     def flush(self) -> None:

@@ -38,6 +38,9 @@ _MOST_ELEMENTS = 118
 _TABLES_KEPT = 64
 """Tables of folders held at once: files come folder by folder."""
 _NOTES = "file_notes"
+MOST_BYTES = 64 * 1024
+"""Of one frame's metadata, encoded. Each field has its own bound; all at their bounds would leave a
+frame's header no room for what the stages write into it."""
 
 
 class Resolver:
@@ -79,13 +82,15 @@ class Resolver:
         MetadataError
             If the table in its folder is wrong.
         """
-        return resolve(
+        metadata = resolve(
             found.path,
             parent_id=parent_id_for(found.path, found.root, found.label),
             composition=self._composition,
             n_elements=self._n_elements,
             row=self._row(found),
         )
+        _check_size(metadata)
+        return metadata
 
     def _row(self, found: Found) -> TableRow | None:
         if self._table is not None:
@@ -187,6 +192,7 @@ def checked_from_sender(metadata: Metadata) -> Metadata:
     MetadataError
         If the composition cannot be read, or has another number of elements than is said.
     """
+    _check_size(metadata)
     if metadata.composition is None:
         return metadata
     try:
@@ -201,6 +207,15 @@ def checked_from_sender(metadata: Metadata) -> Metadata:
     return msgspec.structs.replace(
         metadata, n_elements=count, composition_from=metadata.composition_from or "sender"
     )
+
+
+def _check_size(metadata: Metadata) -> None:
+    size = len(msgspec.msgpack.encode(metadata))
+    if size > MOST_BYTES:
+        raise MetadataError(
+            f"{metadata.parent_id}: came {size} bytes of metadata, "
+            f"expected at most {MOST_BYTES} for one image"
+        )
 
 
 def _table_in(folder: Path) -> MetadataTable | None:

@@ -125,7 +125,7 @@ class Worker:
         result = message if isinstance(message, Failed) else self._handle(message, started)
         self.busy_seconds += self._clock() - started
         self.handled += 1
-        if self._hand_on(result):
+        if self._hand_on(result, message.envelope):
             self._say(frames=1, done=(message.envelope.key,))
         return True
 
@@ -166,13 +166,14 @@ class Worker:
         signed = msgspec.structs.replace(envelope, stages=(*envelope.stages, record))
         return msgspec.structs.replace(message, envelope=signed)
 
-    def _hand_on(self, result: Frame) -> bool:
+    def _hand_on(self, result: Frame, before: Envelope) -> bool:
         try:
             parts = encode(result)
         except EncodeError as error:
             # What the stage made is no message: the frame's fault or the stage's, not the loop's.
             self.failed += 1
-            result = self._failure(result.envelope, error)
+            # With the envelope as it came: what cannot be encoded may be in this stage's record.
+            result = self._failure(before, error)
             parts = encode(result)
         ends_here = isinstance(result, Failed | Rejected)
         outbox = self._sink if ends_here else self._onward

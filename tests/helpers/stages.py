@@ -19,8 +19,9 @@ class Halves:
     accepts = SurveyImage
     gives = SurveyImage
 
-    def __init__(self) -> None:
+    def __init__(self, findings: dict[str, Any] | None = None) -> None:
         self.parameters: dict[str, Any] = {"by": 2}
+        self._findings = {"halved": True} if findings is None else findings
 
     def handle(self, frame: SurveyImage) -> Handled:
         """Halve."""
@@ -31,7 +32,7 @@ class Halves:
             reason = f"odd: {value} has no half"
             rejected = Rejected(envelope=frame.envelope, stage=self.name, reason=reason)
             return Handled(rejected, {})
-        return Handled(msgspec.structs.replace(frame, image=frame.image // 2), {"halved": True})
+        return Handled(msgspec.structs.replace(frame, image=frame.image // 2), self._findings)
 
     def warm_up(self) -> None:
         """Nothing to do."""

@@ -57,11 +57,11 @@ class Chain:
         self.ends.append(requester)
         return requester
 
-    def worker(self) -> Worker:
+    def worker(self, stage: Halves | None = None) -> Worker:
         onward = Outlet(self.topology.onward_address(STAGE))
         sink = Outlet(self.topology.sink.results)
         self.ends += [onward, sink]
-        return Worker(Halves(), self.worker_socket(), onward, sink)
+        return Worker(stage or Halves(), self.worker_socket(), onward, sink)
 
     def next_frame(self, requester: Requester) -> SurveyImage:
         got: list[SurveyImage] = []
@@ -237,3 +237,25 @@ def test_after_garbage_the_next_good_frame_flows(chain: Chain, name: str) -> Non
                 outcomes.append(decode(received).envelope.seq)  # type: ignore[union-attr]
 
     until(lambda: 1 in outcomes, look)
+
+
+def test_findings_that_cannot_be_sent_make_a_dead_letter_and_the_next_frame_flows(
+    chain: Chain,
+) -> None:
+    chain.push(4)
+    worker = chain.worker(Halves(findings={"seen": object()}))
+    worker.ask()
+    buried: list[Failed] = []
+
+    def look() -> None:
+        chain.queue.step(5)
+        worker.step(5)
+        parts = chain.sink.receive()
+        if parts is not None:
+            buried.append(decode(parts, expect=(Failed,)))
+
+    until(lambda: buried, look)
+    until(lambda: chain.queue.dispatch.leased == 0, look)
+    assert buried[0].reason == "EncodeError: SurveyImage: envelope: object cannot be sent"
+    chain.push(6)
+    until(lambda: len(buried) == 2, look)
