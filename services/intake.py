@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import os
+import traceback
 from collections import deque
 from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
-from protocols import DecodeError, decode, fit
-from protocols.bounds import REASON_CHARS
+from protocols import (
+    REASON_CHARS,
+    TRACEBACK_CHARS,
+    Buffer,
+    DecodeError,
+    EncodeError,
+    decode,
+    encode,
+    fit,
+)
 from protocols.messages import Envelope, Failed, SurveyImage
 
 from .detectors.files import UnreadableImage, read_image
@@ -33,6 +43,15 @@ def first_envelope(run: str, frame: LedgerFrame) -> Envelope:
     )
 
 
+class Prepared(NamedTuple):
+    """A frame ready to be sent."""
+
+    parts: list[Buffer]
+    image_bytes: int
+    failed: bool
+    """It goes to the sink: its image could not be read."""
+
+
 class Intake:
     """Open frames of the ledger, in order, with their images.
 
@@ -41,70 +60,101 @@ class Intake:
     ledger, spool
         Where frames and images are.
     ahead
-        Frames read before they are asked for. Reading runs in threads: decoding a PNG releases the
-        interpreter, and on a network share the wait is the file server's.
+        Frames read before they are asked for, at most. Reading runs in threads: decoding a PNG
+        releases the interpreter, and on a network share the wait is the file server's.
+    ahead_bytes
+        Their images together, about: as many frames are read ahead as would fit if all were as
+        large as the largest of late, but one always.
     """
 
-    def __init__(self, ledger: Ledger, spool: Spool, *, ahead: int) -> None:
+    def __init__(self, ledger: Ledger, spool: Spool, *, ahead: int, ahead_bytes: int) -> None:
         self._ledger = ledger
         self._spool = spool
         self._ahead = ahead
+        self._ahead_bytes = ahead_bytes
+        self._large = 1.0
         self._rows: deque[LedgerFrame] = deque()
         self._read_through = -1
-        self._reading: deque[tuple[LedgerFrame, Future[SurveyImage | Failed]]] = deque()
+        self._reading: deque[tuple[LedgerFrame, Future[Prepared]]] = deque()
         self._remembered: dict[int, SurveyImage] = {}
         self._threads = ThreadPoolExecutor(
             min(ahead, os.cpu_count() or 1), thread_name_prefix="reader"
         )
 
     @property
-    def head(self) -> Future[SurveyImage | Failed] | None:
+    def head(self) -> Future[Prepared] | None:
         """What `take` would wait for; None when nothing is being read."""
         return self._reading[0][1] if self._reading else None
 
     def remember(self, seq: int, message: SurveyImage) -> None:
-        """Keep a frame that was just accepted in memory, if it will be sent soon."""
-        if len(self._remembered) < self._ahead:
+        """Keep a frame that has been accepted in memory, if it will be sent soon."""
+        self._note_size(message.image.nbytes)
+        if len(self._remembered) < self._ahead_now():
             self._remembered[seq] = message
 
     def again(self, frames: Iterable[LedgerFrame]) -> None:
         """Put frames first in line once more."""
         self._rows.extendleft(reversed(list(frames)))
 
-    def take(self) -> tuple[LedgerFrame, SurveyImage | Failed] | None:
+    def take(self) -> tuple[LedgerFrame, Prepared] | None:
         """Return the next frame if it is read, else None."""
         self._read_ahead()
         if not self._reading or not self._reading[0][1].done():
             return None
         frame, future = self._reading.popleft()
-        return frame, future.result()
+        prepared = future.result()
+        self._note_size(prepared.image_bytes)
+        return frame, prepared
 
     def close(self) -> None:
         """Stop reading."""
         self._threads.shutdown(cancel_futures=True)
 
+    def _note_size(self, image_bytes: int) -> None:
+        self._large = max(image_bytes, 0.9 * self._large, 1.0)
+
+    def _ahead_now(self) -> int:
+        return max(1, min(self._ahead, int(self._ahead_bytes / self._large)))
+
     def _read_ahead(self) -> None:
-        while len(self._reading) < self._ahead:
+        # Until the first image is here nobody knows how large they are.
+        ahead = self._ahead_now() if self._large > 1.0 else 1
+        while len(self._reading) < ahead:
             if not self._rows:
                 self._rows.extend(self._ledger.open_frames(self._read_through, ROWS_AT_ONCE))
                 if not self._rows:
                     return
                 self._read_through = max(self._read_through, self._rows[-1].seq)
             frame = self._rows.popleft()
-            self._reading.append((frame, self._threads.submit(self._read, frame)))
+            self._reading.append((frame, self._threads.submit(self._prepare, frame)))
 
-    def _read(self, frame: LedgerFrame) -> SurveyImage | Failed:
+    def _prepare(self, frame: LedgerFrame) -> Prepared:
         envelope = first_envelope(self._ledger.run, frame)
         try:
-            if frame.reference is None:
-                return self._from_spool(frame, envelope)
-            read = read_image(Path(frame.reference))
-        except (UnreadableImage, DecodeError, OSError) as error:
-            return Failed(envelope=envelope, stage="source", reason=fit(str(error), REASON_CHARS))
+            message = self._read(frame, envelope)
+            return Prepared(encode(message), message.image.nbytes, failed=False)
+        except (UnreadableImage, DecodeError, EncodeError) as error:
+            failed = Failed(envelope=envelope, stage="source", reason=_bounded(str(error)))
+        except OSError as error:
+            failed = Failed(
+                envelope=envelope, stage="source", reason=_bounded(error.strerror or str(error))
+            )
+        except Exception as error:  # noqa: BLE001 - one bad file never stops the next good one
+            failed = Failed(
+                envelope=envelope,
+                stage="source",
+                reason=_bounded(f"{type(error).__name__}: {error}"),
+                traceback=fit(traceback.format_exc(), TRACEBACK_CHARS),
+            )
+        return Prepared(encode(failed), 0, failed=True)
+
+    def _read(self, frame: LedgerFrame, envelope: Envelope) -> SurveyImage:
+        if frame.reference is None:
+            return self._from_spool(frame, envelope)
+        read = read_image(Path(frame.reference))
         metadata = with_file_metadata(frame.metadata, read)
-        return SurveyImage(
-            envelope=msgspec.structs.replace(envelope, metadata=metadata), image=read.image
-        )
+        known = msgspec.structs.replace(envelope, metadata=metadata)
+        return SurveyImage(envelope=known, image=read.image)
 
     def _from_spool(self, frame: LedgerFrame, envelope: Envelope) -> SurveyImage:
         remembered = self._remembered.pop(frame.seq, None)
@@ -112,3 +162,7 @@ class Intake:
             self._spool.read(frame.seq), expect=(SurveyImage,)
         )
         return msgspec.structs.replace(message, envelope=envelope)
+
+
+def _bounded(reason: str) -> str:
+    return fit(reason, REASON_CHARS)

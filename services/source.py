@@ -9,19 +9,17 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections import deque
 from collections.abc import Callable
 from concurrent.futures import wait
 from typing import Any
 
 import structlog
 
-from protocols import DecodeError, decode, encode, fit, offer_number
+from protocols import DecodeError, EncodeError, decode, encode, fit, offer_number
 from protocols.bounds import REASON_CHARS
 from protocols.messages import (
     Accepted,
     Closed,
-    Failed,
     Metadata,
     Offer,
     Refused,
@@ -30,7 +28,7 @@ from protocols.messages import (
 )
 
 from .detectors.metadata import MetadataError, checked_from_sender
-from .intake import Intake, first_envelope
+from .intake import Intake, Prepared, first_envelope
 from .runtime.endpoints import Dispatcher, Inlet, Outlet, Poller
 from .runtime.ledger import Ledger, LedgerFrame, NewFrame
 from .runtime.places import Places
@@ -40,6 +38,9 @@ from .runtime.topology import Topology
 from .runtime.window import Window
 
 IDLE_MS = 50
+REFUSED_MS = 5
+"""Until a queue that took no more is tried again."""
+READ_AHEAD = 8
 READING_MS = 5
 OFFERS_A_TURN = 16
 
@@ -67,13 +68,19 @@ class Source:
         self._spool = Spool(
             places.spool, places.dead_letters, places.keepsakes, keep_first=table.keep_first
         )
-        self._intake = Intake(self.ledger, self._spool, ahead=min(8, table.window_frames))
+        self._sweep_spool()
+        self._intake = Intake(
+            self.ledger,
+            self._spool,
+            ahead=min(READ_AHEAD, table.window_frames),
+            ahead_bytes=table.window_bytes // 2,
+        )
         self._closed = Inlet(table.closed)
         self._chain = Outlet(topology.stage[0].frames)
         self._sink = Outlet(topology.sink.results)
-        self._offers = Dispatcher(table.offers) if table.offers else None
+        self._offers = Dispatcher(table.offers, waiting=OFFERS_A_TURN) if table.offers else None
         self._poller = Poller([end for end in (self._closed, self._offers) if end is not None])
-        self._ready: deque[tuple[LedgerFrame, SurveyImage | Failed]] = deque()
+        self._ready: tuple[LedgerFrame, Prepared] | None = None
         self._pulse = Pulse("source", topology.chain.beats, self._figures)
 
     @property
@@ -84,10 +91,13 @@ class Source:
     def step(self) -> None:
         """Note what has closed, accept what is offered, send what fits into the window."""
         reading = self._intake.head
-        waiting_for_reader = reading is not None and not self._ready and self.window.has_room
-        if waiting_for_reader and reading is not None:
+        timeout_ms = IDLE_MS
+        if self._ready is not None:
+            timeout_ms = REFUSED_MS
+        elif reading is not None and self.window.has_room:
             wait([reading], timeout=READING_MS / 1e3)
-        ready = self._poller.wait(0 if waiting_for_reader or self._ready else IDLE_MS)
+            timeout_ms = 0
+        ready = self._poller.wait(timeout_ms)
         if self._closed in ready:
             self._hear_sink()
         if self._offers is not None and self._offers in ready:
@@ -165,38 +175,45 @@ class Source:
             return Refused(offer=offer.offer, reason=str(error))
         frame = NewFrame(f"{offer.session} {offer.offer}", metadata, None)
 
+        spooled: list[SurveyImage] = []
+
         def spool(seq: int, metadata: Metadata) -> None:
             fresh = LedgerFrame(seq, metadata, None, time.time(), 1)
             envelope = first_envelope(self.ledger.run, fresh)
             message = SurveyImage(envelope=envelope, image=offer.image)
             self._spool.write(seq, encode(message))
-            self._intake.remember(seq, message)
+            spooled.append(message)
 
         try:
             ((seq, new),) = self.ledger.accept([frame], keep_image=spool)
-        except (OSError, sqlite3.OperationalError) as error:
+        except (OSError, sqlite3.Error, EncodeError) as error:
             self.refused += 1
             self._log.error("offer.refused", error=str(error))
             return Refused(offer=offer.offer, reason=f"the image cannot be kept: {error}")
         if new:
             self.accepted += 1
             self.open += 1
+            # Not before: until it is committed, its number may become another frame's.
+            self._intake.remember(seq, spooled[0])
         return Accepted(offer=offer.offer, run=self.ledger.run, seq=seq)
 
     def _send(self) -> None:
         while self.window.has_room:
-            if not self._ready:
-                taken = self._intake.take()
-                if taken is None:
-                    return
-                self._ready.append(taken)
-            frame, message = self._ready[0]
-            to_sink = isinstance(message, Failed)
-            if not (self._sink if to_sink else self._chain).send(encode(message)):
+            self._ready = self._ready or self._intake.take()
+            if self._ready is None:
                 return
-            self._ready.popleft()
-            size = 0 if isinstance(message, Failed) else message.image.nbytes
-            self.window.sent(frame, size, self._clock())
+            frame, prepared = self._ready
+            if not (self._sink if prepared.failed else self._chain).send(prepared.parts):
+                return
+            self._ready = None
+            self.window.sent(frame, prepared.image_bytes, self._clock())
+
+    def _sweep_spool(self) -> None:
+        """Close in the spool what the ledger closed just before an earlier source was killed."""
+        for seq in self._spool.seqs():
+            outcome = self.ledger.outcome(seq)
+            if outcome is not None:
+                self._spool.close(seq, failed=outcome == "failed")
 
     def _figures(self) -> dict[str, Any]:
         now = self._clock()

@@ -124,12 +124,16 @@ class Inlet(Socket):
 
 
 class Dispatcher(Socket):
-    """ROUTER that binds: answers each peer by name, and learns at once when one is gone."""
+    """ROUTER that binds: answers each peer by name, and learns at once when one is gone.
+
+    `waiting` is the number of messages taken in for each peer before it has to wait; 0 for all.
+    """
 
     _kind = zmq.ROUTER
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, *, waiting: int = 0) -> None:
         super().__init__()
+        self._socket.setsockopt(zmq.RCVHWM, waiting)
         self._socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
         # A worker that reconnects under its own name replaces its dead connection.
         self._socket.setsockopt(zmq.ROUTER_HANDOVER, 1)

@@ -51,6 +51,10 @@ class Spool:
         """Return a spooled message; `OSError` or `DecodeError` when it is not whole."""
         return split_parts((self._folder / name_of(seq)).read_bytes())
 
+    def seqs(self) -> list[int]:
+        """Return the frames that are here."""
+        return [int(path.stem) for path in self._folder.glob("*.hf") if path.stem.isdecimal()]
+
     def close(self, seq: int, *, failed: bool) -> None:
         """Forget a frame that is closed, or move it where it is wanted."""
         if failed:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -11,15 +13,30 @@ import cv2
 import msgspec
 import numpy as np
 import pytest
+import zmq
+from numpy.typing import NDArray
 
-from protocols import decode, encode
-from protocols.messages import Closed, Failed, Metadata, Offer, Refused, Started, SurveyImage
+from protocols import Buffer, decode, encode
+from protocols.messages import (
+    Accepted,
+    Closed,
+    Failed,
+    Metadata,
+    Offer,
+    Refused,
+    Started,
+    SurveyImage,
+)
 from services.detectors.client import Detector, NotAccepted
+from services.detectors.files import ReadImage, read_image
+from services.files_run import FilesRun
+from services.files_run import accept_files as accept_run
 from services.runtime.endpoints import Inlet, Outlet, Requester
 from services.runtime.ledger import Ledger, NewFrame
 from services.runtime.places import Places
+from services.runtime.spool import name_of
 from services.runtime.topology import Topology
-from services.source import Source
+from services.source import OFFERS_A_TURN, Source
 from tests.helpers.hostile_wire import HOSTILE
 
 from .conftest import until
@@ -79,6 +96,25 @@ class Around:
         thread.start()
         return thread
 
+    def answers(self, *offers: Offer) -> list[Accepted | Refused]:
+        """Offer, one after the other, and return what came back."""
+        detector = Requester(self.offers)
+        answers: list[Accepted | Refused] = []
+
+        def look() -> None:
+            self.turn()
+            parts = detector.receive()
+            if parts is not None:
+                answers.append(decode(parts, expect=(Accepted, Refused)))
+
+        try:
+            for count, offer in enumerate(offers, 1):
+                detector.send(encode(offer))
+                until(lambda: len(answers) == count, look)  # noqa: B023 - called at once
+        finally:
+            detector.close(0)
+        return answers
+
     def stop(self) -> None:
         self.source.close()
         for end in (self.gate, self.sink, self.acknowledge):
@@ -99,10 +135,15 @@ def accept_files(places: Places, *paths: Path) -> None:
         )
 
 
+def joined(thread: threading.Thread) -> None:
+    thread.join(10)
+    assert not thread.is_alive(), "the detector still waits"
+
+
 def test_what_a_detector_sends_goes_into_the_chain_as_it_was(around: Around) -> None:
     thread = around.send_in_thread(3)
     around.until(lambda: len(around.frames) == 3)
-    thread.join(10)
+    joined(thread)
     for number, frame in enumerate(around.frames):
         assert np.array_equal(frame.image, IMAGE + number)
         assert frame.image.dtype == IMAGE.dtype
@@ -122,7 +163,7 @@ def test_no_more_than_the_window_is_in_the_chain(around: Around) -> None:
     around.until(lambda: len(around.frames) == 9)
     around.close_frames(6, 7, 8)
     around.until(lambda: around.source.drained)
-    thread.join(10)
+    joined(thread)
     assert not list(around.places.spool.iterdir())
     assert len(list(around.places.keepsakes.iterdir())) == 9
 
@@ -130,7 +171,7 @@ def test_no_more_than_the_window_is_in_the_chain(around: Around) -> None:
 def test_a_restarted_source_sends_again_what_is_open(around: Around) -> None:
     thread = around.send_in_thread(3)
     around.until(lambda: len(around.frames) == 3)
-    thread.join(10)
+    joined(thread)
     around.close_frames(1)
     around.until(lambda: around.source.open == 2)
     around.frames.clear()
@@ -144,7 +185,7 @@ def test_a_new_epoch_of_a_known_service_brings_everything_again(around: Around) 
     around.say(Started(service="boxing.queue", epoch="one"))
     thread = around.send_in_thread(2)
     around.until(lambda: len(around.frames) == 2)
-    thread.join(10)
+    joined(thread)
     around.say(Started(service="boxing.queue", epoch="two"))
     around.until(lambda: len(around.frames) == 4)
     assert [f.envelope.attempt for f in around.frames] == [1, 1, 2, 2]
@@ -156,37 +197,28 @@ def test_a_first_epoch_brings_nothing_again(around: Around) -> None:
     around.say(Started(service="sink", epoch="one"))
     around.close_frames(0, 1)
     around.until(lambda: around.source.drained)
-    thread.join(10)
+    joined(thread)
     assert len(around.frames) == 2
 
 
 def test_silence_brings_everything_again(around: Around) -> None:
     thread = around.send_in_thread(1)
     around.until(lambda: around.frames)
-    thread.join(10)
+    joined(thread)
     around.now += 31
     around.until(lambda: len(around.frames) == 2)
     assert around.frames[1].envelope.attempt == 2
 
 
+def offer(number: int, image: NDArray[np.uint16] = IMAGE, **metadata: object) -> Offer:
+    known = Metadata(parent_id=f"p{number}", source="camera", **metadata)  # type: ignore[arg-type]
+    return Offer(session="s", offer=number, metadata=known, image=image)
+
+
 def test_an_offer_that_comes_twice_is_accepted_once(around: Around) -> None:
-    detector = Requester(around.offers)
-    metadata = Metadata(parent_id="p", source="camera")
-    offer = encode(Offer(session="s", offer=0, metadata=metadata, image=IMAGE))
-    for _ in range(2):
-        detector.send(offer)
-    answers = []
-
-    def look() -> None:
-        around.turn()
-        parts = detector.receive()
-        if parts is not None:
-            answers.append(decode(parts))
-
-    until(lambda: len(answers) == 2, look)
-    assert answers[0] == answers[1]
+    first, second = around.answers(offer(1), offer(1))
+    assert first == second
     assert around.source.accepted == 1
-    detector.close(0)
 
 
 @pytest.mark.parametrize(
@@ -199,22 +231,11 @@ def test_an_offer_that_comes_twice_is_accepted_once(around: Around) -> None:
 def test_metadata_that_cannot_be_right_is_refused_by_name(
     around: Around, metadata: dict[str, object], complaint: str
 ) -> None:
-    detector = Requester(around.offers)
-    known = Metadata(parent_id="p", source="camera", **metadata)  # type: ignore[arg-type]
-    detector.send(encode(Offer(session="s", offer=7, metadata=known, image=IMAGE)))
-    answers = []
-
-    def look() -> None:
-        around.turn()
-        parts = detector.receive()
-        if parts is not None:
-            answers.append(decode(parts, expect=(Refused,)))
-
-    until(lambda: answers, look)
-    assert answers[0].offer == 7
-    assert complaint in answers[0].reason
+    (answer,) = around.answers(offer(7, **metadata))
+    assert isinstance(answer, Refused)
+    assert answer.offer == 7
+    assert complaint in answer.reason
     assert around.source.accepted == 0
-    detector.close(0)
 
 
 def test_a_full_disk_refuses_by_name_and_accepts_later(
@@ -240,7 +261,7 @@ def test_a_full_disk_refuses_by_name_and_accepts_later(
     assert around.source.accepted == 0
     thread = around.send_in_thread(1)
     around.until(lambda: around.frames)
-    thread.join(10)
+    joined(thread)
 
 
 def test_files_are_read_in_order_and_unreadable_ones_are_dead_letters(
@@ -258,6 +279,122 @@ def test_files_are_read_in_order_and_unreadable_ones_are_dead_letters(
     around.stop()
 
 
+def test_a_number_that_was_not_committed_keeps_no_image(
+    around: Around, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next frame gets the number, and has to get its own image with it."""
+    real = around.source._spool.write
+
+    def full_after_writing(seq: int, parts: Sequence[Buffer]) -> None:
+        real(seq, parts)
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(around.source._spool, "write", full_after_writing)
+        (refused,) = around.answers(offer(1))
+    assert isinstance(refused, Refused)
+    around.answers(offer(2, IMAGE + 2))
+    around.until(lambda: around.frames)
+    assert around.frames[0].envelope.metadata.parent_id == "p2"
+    assert np.array_equal(around.frames[0].image, IMAGE + 2)
+
+
+def test_more_metadata_than_a_header_takes_is_refused_and_the_next_offer_flows(
+    around: Around,
+) -> None:
+    too_much = {f"note {number}": "x" * 4096 for number in range(32)}
+    refused, accepted = around.answers(offer(1, extra=too_much), offer(2))
+    assert isinstance(refused, Refused)
+    assert "bytes of metadata, expected at most 65536" in refused.reason
+    assert isinstance(accepted, Accepted)
+    around.until(lambda: around.frames)
+
+
+def test_a_detector_that_ignores_its_window_is_made_to_wait(around: Around) -> None:
+    """Its images wait in its own memory, not in the source's."""
+    parts = encode(offer(1, np.zeros((256, 256), np.uint16)))
+    with zmq.Context() as context, context.socket(zmq.DEALER) as greedy:
+        greedy.linger = 0
+        greedy.sndhwm = 1
+        greedy.sndtimeo = 500
+        greedy.connect(around.offers)
+        taken = 0
+        with contextlib.suppress(zmq.Again):
+            while taken < 200:
+                greedy.send_multipart(parts)
+                taken += 1
+    # 16 in the source's memory, and what the system's buffers hold.
+    assert OFFERS_A_TURN <= taken < 100
+
+
+def test_large_images_are_not_read_far_ahead(
+    topology: Topology, places: Places, tmp_path: Path
+) -> None:
+    paths = [tmp_path / f"{number}.npy" for number in range(6)]
+    for path in paths:
+        np.save(path, np.zeros((1024, 1024), np.uint8))
+    accept_files(places, *paths)
+    source = msgspec.structs.replace(topology.source, window_bytes=2 * 2**20)
+    around = Around(msgspec.structs.replace(topology, source=source), places)
+    most = 0
+
+    def turn() -> None:
+        nonlocal most
+        around.turn()
+        most = max(most, len(around.source._intake._reading))
+
+    for taken in range(6):
+        until(lambda: len(around.frames) > taken, turn)  # noqa: B023 - called at once
+        around.close_frames(taken)
+    assert 1 <= most <= 2
+    around.stop()
+
+
+def test_a_file_whose_name_is_not_utf8_is_read(topology: Topology, places: Places) -> None:
+    folder = places.out / "images"
+    folder.mkdir()
+    cv2.imwrite(str(folder / "a.png"), IMAGE)
+    (folder / "a.png").rename(os.fsdecode(os.fsencode(folder) + b"/caf\xe9.png"))
+    run = FilesRun(paths=[folder], out=places.out)
+    assert accept_run(run, places) == (1, 1)
+    assert accept_run(run, places) == (1, 1)
+    around = Around(topology, places)
+    around.until(lambda: around.frames)
+    assert np.array_equal(around.frames[0].image, IMAGE)
+    assert "caf" in around.frames[0].envelope.metadata.parent_id
+    around.stop()
+
+
+def test_what_a_killed_source_left_in_the_spool_goes_where_it_belongs(around: Around) -> None:
+    """Killed between the ledger's commit and the spool's clean-up."""
+    around.answers(offer(1), offer(2), offer(3))
+    around.source.ledger.close_frames([(0, "failed"), (1, "located")], sent_through=2)
+    around.restart()
+    assert [path.name for path in around.places.dead_letters.iterdir()] == [name_of(0)]
+    assert [path.name for path in around.places.spool.iterdir()] == [name_of(2)]
+
+
+def test_a_reader_that_breaks_buries_its_file_only(
+    topology: Topology, places: Places, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good, bad = tmp_path / "a.png", tmp_path / "b.png"
+    for path in (good, bad):
+        cv2.imwrite(str(path), IMAGE)
+
+    def breaks(path: Path) -> ReadImage:
+        if path == bad:
+            raise MemoryError("no 3 TiB here")
+        return read_image(path)
+
+    monkeypatch.setattr("services.intake.read_image", breaks)
+    accept_files(places, bad, good)
+    around = Around(topology, places)
+    around.until(lambda: around.failed and around.frames)
+    assert around.failed[0].reason == "MemoryError: no 3 TiB here"
+    assert "in breaks" in around.failed[0].traceback
+    around.stop()
+
+
 def test_a_client_without_a_source_says_so() -> None:
     detector = Detector("ipc:///tmp/haadflow-nobody-listens-here", patience_s=0.2)
     detector.send(IMAGE)
@@ -272,5 +409,5 @@ def test_after_garbage_the_next_offer_is_accepted(around: Around, name: str) -> 
     until(lambda: around.acknowledge.send(list(HOSTILE[name]) or [b""]), around.turn)
     thread = around.send_in_thread(1)
     around.until(lambda: around.frames)
-    thread.join(10)
+    joined(thread)
     hostile.close(0)
