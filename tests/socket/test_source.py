@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -210,8 +210,10 @@ def test_silence_brings_everything_again(around: Around) -> None:
     assert around.frames[1].envelope.attempt == 2
 
 
-def offer(number: int, image: NDArray[np.uint16] = IMAGE, **metadata: object) -> Offer:
-    known = Metadata(parent_id=f"p{number}", source="camera", **metadata)  # type: ignore[arg-type]
+def offer(
+    number: int, image: NDArray[np.uint16] = IMAGE, metadata: Mapping[str, object] | None = None
+) -> Offer:
+    known = Metadata(parent_id=f"p{number}", source="camera", **(metadata or {}))  # type: ignore[arg-type]
     return Offer(session="s", offer=number, metadata=known, image=image)
 
 
@@ -231,7 +233,7 @@ def test_an_offer_that_comes_twice_is_accepted_once(around: Around) -> None:
 def test_metadata_that_cannot_be_right_is_refused_by_name(
     around: Around, metadata: dict[str, object], complaint: str
 ) -> None:
-    (answer,) = around.answers(offer(7, **metadata))
+    (answer,) = around.answers(offer(7, metadata=metadata))
     assert isinstance(answer, Refused)
     assert answer.offer == 7
     assert complaint in answer.reason
@@ -303,7 +305,7 @@ def test_more_metadata_than_a_header_takes_is_refused_and_the_next_offer_flows(
     around: Around,
 ) -> None:
     too_much = {f"note {number}": "x" * 4096 for number in range(32)}
-    refused, accepted = around.answers(offer(1, extra=too_much), offer(2))
+    refused, accepted = around.answers(offer(1, metadata={"extra": too_much}), offer(2))
     assert isinstance(refused, Refused)
     assert "bytes of metadata, expected at most 65536" in refused.reason
     assert isinstance(accepted, Accepted)
