@@ -7,14 +7,13 @@ process is at work soon.
 from __future__ import annotations
 
 import argparse
-import importlib
 import sys
 from pathlib import Path
 
 import structlog
 
 from .runtime import exit_codes
-from .runtime.endpoints import BindError, close_context
+from .runtime.endpoints import AddressError, close_context
 from .runtime.lock import ChainBusy
 from .runtime.places import Places
 from .runtime.process import start_log
@@ -30,14 +29,17 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("role", choices=ROLES)
     parser.add_argument("stage", nargs="?")
     parser.add_argument("--topology", type=Path, required=True)
+    parser.add_argument("--out", type=Path, help="instead of the topology's chain.out")
     parser.add_argument("--until-drained", action="store_true")
     asked = parser.parse_args(arguments)
     start_log(".".join(filter(None, (asked.stage, asked.role))))
     log = structlog.get_logger()
     try:
         topology = Topology.load(asked.topology)
+        if asked.out is not None:
+            topology = topology.writing_to(asked.out)
         status = _run(asked, topology, Places(Path(topology.chain.out)))
-    except (TopologyError, ParameterError, BindError, ChainBusy) as error:
+    except (TopologyError, ParameterError, AddressError, ChainBusy) as error:
         log.error("service.cannot_start", error=str(error))
         return exit_codes.USAGE
     except Exception:
@@ -54,10 +56,10 @@ def _run(asked: argparse.Namespace, topology: Topology, places: Places) -> int:
         stage_queue.run(topology, asked.stage)
     elif asked.role == "worker":
         from .runtime import worker_process  # noqa: PLC0415
+        from .stages import build_stage  # noqa: PLC0415
 
-        stage = topology.stage_named(asked.stage)
-        build = importlib.import_module(f"services.{stage.name}").build
-        worker_process.run(topology, stage, build(stage.parameters))
+        table = topology.stage_named(asked.stage)
+        worker_process.run(topology, table, build_stage(table))
     elif asked.role == "source":
         from . import source  # noqa: PLC0415
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -98,9 +98,7 @@ def run_chain(
 
     `watch` is called several times a second with the chain's figures.
     """
-    # Not in the output folder: a Unix socket's path is short, and a network share takes none.
-    sockets = Path(tempfile.mkdtemp(prefix="haadflow-"))
-    try:
+    with _folder_of_sockets(places) as sockets:
         topology = one_machine(
             sockets,
             out=places.out.absolute(),
@@ -116,8 +114,31 @@ def run_chain(
         finally:
             supervisor.stop()
         return supervisor.finished
+
+
+@contextmanager
+def _folder_of_sockets(places: Places) -> Iterator[Path]:
+    """Make a folder for the sockets, and remove it; first the one that a killed run has left.
+
+    Not in the output folder: a Unix socket's path is short, and a network share takes none.
+    """
+    if places.sockets.exists():
+        _remove_sockets(Path(os.fsdecode(places.sockets.read_bytes())))
+    folder = Path(tempfile.mkdtemp(prefix="haadflow-"))
+    try:
+        places.sockets.write_bytes(os.fsencode(folder))
+        yield folder
     finally:
-        shutil.rmtree(sockets, ignore_errors=True)
+        _remove_sockets(folder)
+        places.sockets.unlink(missing_ok=True)
+
+
+def _remove_sockets(folder: Path) -> None:
+    with suppress(OSError):  # gone, or no folder of ours
+        for path in folder.iterdir():
+            if path.is_socket():
+                path.unlink()
+        folder.rmdir()
 
 
 def _new_frames(resolver: Resolver, found: Iterable[Found]) -> Iterator[NewFrame]:

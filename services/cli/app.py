@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import io
+import signal
+import sqlite3
 import sys
 from importlib import metadata
 from typing import Annotated
 
 import typer
 
+from services.account import NoAccount
+from services.results import StoreError
 from services.runtime import exit_codes
+from services.runtime.endpoints import AddressError
+from services.runtime.ledger import LedgerError
 
 from . import chain, files, library, send
 from .terminal import complain
@@ -52,6 +58,8 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a file's name need not be UTF-8
+    # As Ctrl-C: what is being written is cleaned up, and the exit status says so.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         app()
     except KeyboardInterrupt:
@@ -61,3 +69,12 @@ def main() -> None:
         # The reader of our output, `head` perhaps, has seen enough.
         sys.stderr.close()
         sys.exit(exit_codes.OK)
+    except AddressError as error:
+        complain(str(error))
+        sys.exit(exit_codes.USAGE)
+    except (LedgerError, NoAccount, StoreError, sqlite3.Error) as error:
+        complain(str(error))
+        sys.exit(exit_codes.BROKEN)
+    except OSError as error:
+        complain(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+        sys.exit(exit_codes.BROKEN)

@@ -17,12 +17,13 @@ from protocols.messages import Answer, Command
 from services.account import read_account
 from services.chain import NoChain, ask
 from services.runtime import exit_codes
+from services.runtime.ledger import Ledger
 from services.runtime.places import Places
 from services.runtime.status import ChainStatus
 from services.runtime.topology import Topology, TopologyError
 
 from .options import Json, TopologyFile
-from .terminal import account_line, complain, fail, out, print_json, status_table
+from .terminal import account_line, complain, exit_status, fail, out, print_json, status_table
 from .write import write_results
 
 READY_S = 120.0
@@ -40,22 +41,19 @@ def up(
 ) -> None:
     """Start the chain on this host; return when every stage has its workers."""
     chain = load(topology)
-    if out_dir is not None:
-        table = msgspec.structs.replace(chain.chain, out=str(out_dir))
-        chain = msgspec.structs.replace(chain, chain=table)
-    places = Places(Path(chain.chain.out).absolute())
-    chain = msgspec.structs.replace(
-        chain, chain=msgspec.structs.replace(chain.chain, out=str(places.out))
-    )
+    places = Places((out_dir or Path(chain.chain.out)).absolute())
+    _check_stages(chain)
     if _answers(chain):
         fail(f"a chain is already up at {chain.chain.control}", exit_codes.BROKEN)
-    places.make()
-    chain.save(places.topology)
-    command = [sys.executable, "-m", "services", "supervisor", "--topology", str(places.topology)]
+    # Nothing is written before the supervisor holds the folder, but that it has a log.
+    command = [sys.executable, "-m", "services", "supervisor"]
+    command += ["--topology", str(find_topology(topology)), "--out", str(places.out)]
     if foreground:
         os.execv(sys.executable, command)  # noqa: S606 - becomes the supervisor
+    places.make()
     log = places.logs / "supervisor.log"
     with log.open("ab") as output:
+        before = output.tell()
         process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
@@ -64,7 +62,7 @@ def up(
             start_new_session=True,
         )
     with out.status("starting the chain"):
-        answer = _wait_until_ready(chain, process, log)
+        answer = _wait_until_ready(chain, process, log, before)
     _show(answer)
     out.print(f"\nup; images to {chain.source.offers}, results in {places.out}")
 
@@ -101,23 +99,26 @@ def down(
     """Let open frames finish, stop the chain, write its tables."""
     chain = load(topology)
     answer = _ask(chain, Command(verb="status"))
-    deadline = time.monotonic() + drain
-    with out.status("waiting for open frames"):
-        while answer.figures["open"] and time.monotonic() < deadline:
-            time.sleep(0.2)
-            answer = _ask(chain, Command(verb="status"))
     places = Places(Path(answer.figures["out"]))
     supervisor = psutil.Process(int(answer.figures["pid"]))
+    with out.status("waiting for open frames"):
+        _wait_until_closed(places, supervisor, drain)
     _ask(chain, Command(verb="down"))
     with out.status("stopping"):
-        supervisor.wait(DOWN_S)
+        try:
+            supervisor.wait(DOWN_S)
+        except psutil.TimeoutExpired:
+            fail(
+                f"the supervisor, process {supervisor.pid}, has not ended within {DOWN_S:g} s",
+                exit_codes.BROKEN,
+            )
     write_results(places, pictures=pictures)
     account = read_account(places)
     out.print(account_line(account), soft_wrap=True)
     out.print(f"boxes.csv, frames.csv, summary.json and pictures are in {places.out}")
     if account.in_flight:
         complain(f"{account.in_flight} frames are still open; `haadflow up` goes on with them")
-    raise typer.Exit(exit_codes.OK if account.closes else exit_codes.NOT_CLOSED)
+    raise typer.Exit(exit_status(account))
 
 
 def worker(
@@ -125,28 +126,31 @@ def worker(
     topology: TopologyFile = None,
 ) -> None:
     """Run one worker here, for a chain on this or another machine; Ctrl-C ends it."""
-    file = find_topology(topology)
+    chain = load(topology)
     try:
-        Topology.load(file).stage_named(stage)
+        chain.stage_named(stage)
     except TopologyError as error:
         fail(str(error))
-    command = [sys.executable, "-m", "services", "worker", stage, "--topology", str(file)]
+    _check_stages(chain)
+    command = [sys.executable, "-m", "services", "worker", stage]
+    command += ["--topology", str(find_topology(topology))]
     os.execv(sys.executable, command)  # noqa: S606 - becomes the worker
 
 
 def check(topology: TopologyFile = None) -> None:
     """Check the topology and every stage's parameters; connect nothing."""
-    import importlib
-
     chain = load(topology)
-    for table in chain.stage:
-        try:
-            importlib.import_module(f"services.{table.name}").build(table.parameters)
-        except (ImportError, AttributeError):
-            fail(f"stage {table.name!r}: there is no services/{table.name}.py with a build()")
-        except ValueError as error:
-            fail(str(error))
+    _check_stages(chain)
     out.print(f"{find_topology(topology)}: {len(chain.stage)} stages, as it should be")
+
+
+def _check_stages(chain: Topology) -> None:
+    from services.stages import check_stages
+
+    try:
+        check_stages(chain)
+    except ValueError as error:
+        fail(str(error))
 
 
 def find_topology(given: Path | None) -> Path:
@@ -191,12 +195,25 @@ def _answers(chain: Topology) -> bool:
     return True
 
 
-def _wait_until_ready(chain: Topology, process: subprocess.Popen[bytes], log: Path) -> Answer:
+def _wait_until_closed(places: Places, supervisor: psutil.Process, seconds: float) -> None:
+    """Return when the ledger holds no open frame, the chain is gone, or the time is up.
+
+    The ledger, not the source's figures: a source that is being started again reports none.
+    """
+    deadline = time.monotonic() + seconds
+    with Ledger(places.ledger, read_only=True) as ledger:
+        while ledger.open_count() and supervisor.is_running() and time.monotonic() < deadline:
+            time.sleep(0.2)
+
+
+def _wait_until_ready(
+    chain: Topology, process: subprocess.Popen[bytes], log: Path, before: int
+) -> Answer:
     deadline = time.monotonic() + READY_S
     while time.monotonic() < deadline:
         if process.poll() is not None:
             fail(
-                f"the chain did not start; the end of {log}:\n{tail(log)}",
+                f"the chain did not start; the end of {log}:\n{_tail(log, before)}",
                 exit_codes.BROKEN,
             )
         try:
@@ -211,9 +228,10 @@ def _wait_until_ready(chain: Topology, process: subprocess.Popen[bytes], log: Pa
     fail(f"the chain was not ready within {READY_S:g} s; see {log.parent}", exit_codes.BROKEN)
 
 
-def tail(log: Path) -> str:
-    """Return the last lines of a log."""
-    return "\n".join(log.read_text(errors="replace").splitlines()[-12:])
+def _tail(log: Path, before: int) -> str:
+    """Return the last lines of a log behind what it held before."""
+    written = log.read_bytes()[before:].decode(errors="replace")
+    return "\n".join(written.splitlines()[-12:])
 
 
 def _show(answer: Answer) -> None:

@@ -26,7 +26,16 @@ from services.runtime.topology import STAGES
 from . import compile_first
 from .chain import parse_workers
 from .options import Algorithm, Composition, Elements, Json, Paths
-from .terminal import account_line, complain, err, fail, out, print_json, stop_on_signal
+from .terminal import (
+    account_line,
+    complain,
+    err,
+    exit_status,
+    fail,
+    out,
+    print_json,
+    stop_on_signal,
+)
 from .write import write_results
 
 SAID_AT_MOST = 5
@@ -176,13 +185,6 @@ def export(
         fail(f"{places.results}: there are no results here")
     write_results(places, pictures=pictures)
     out.print(account_line(read_account(places)))
-
-
-def exit_status(account: Account) -> int:
-    """Return the exit status that says how a finished run went."""
-    if not account.closes or account.in_flight:
-        return exit_codes.NOT_CLOSED
-    return exit_codes.SOME_FAILED if account.failed else exit_codes.OK
 
 
 def _watched(asked: FilesRun, places: Places, frames: int) -> bool:

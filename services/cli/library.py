@@ -14,8 +14,8 @@ from services.account import Account
 from services.runtime import exit_codes
 from services.runtime.places import Places
 
-from .files import carry_out, exit_status
-from .terminal import account_line, err, fail, out
+from .files import carry_out
+from .terminal import account_line, err, exit_status, fail, out
 
 DEMO_IMAGES = 60
 DEMO_SEED = 2026

@@ -49,6 +49,13 @@ def account_line(account: Account) -> str:
     return line
 
 
+def exit_status(account: Account) -> int:
+    """Return the exit status that says how a finished run went."""
+    if not account.closes or account.in_flight:
+        return exit_codes.NOT_CLOSED
+    return exit_codes.SOME_FAILED if account.failed else exit_codes.OK
+
+
 def status_table(status: ChainStatus, wanted: dict[str, int]) -> Table:
     """Return one row a stage."""
     table = Table(box=None, pad_edge=False)

@@ -17,6 +17,10 @@ as long as anything refers to them; arrays decoded over them are read-only.
 from __future__ import annotations
 
 import contextlib
+import errno
+import os
+import socket
+import time
 from collections.abc import Iterable, Sequence
 from typing import Any, TypeAlias
 
@@ -35,8 +39,13 @@ HANDS_FREE_COPY = 64 * 1024
 """Below this many bytes a copy is cheaper than the bookkeeping of a zero-copy send."""
 
 
-class BindError(Exception):
-    """An address cannot be bound; says which, and why."""
+BIND_PATIENCE_S = 1.0
+"""An address that is in use may be one that another process is just letting go."""
+BIND_AGAIN_S = 0.05
+
+
+class AddressError(Exception):
+    """An address cannot be listened on, or connected to; says which, and why."""
 
 
 class Socket:
@@ -57,15 +66,26 @@ class Socket:
 
     def bind(self, address: str) -> str:
         """Bind, and return the address others connect to (a wildcard port resolved)."""
-        try:
-            self._socket.bind(address)
-        except zmq.ZMQError as error:
-            raise BindError(f"cannot listen on {address}: {error.strerror}") from error
-        return self._socket.getsockopt_string(zmq.LAST_ENDPOINT)
+        deadline = time.monotonic() + BIND_PATIENCE_S
+        while True:
+            try:
+                _refuse_to_steal(address)
+                self._socket.bind(address)
+            except (OSError, zmq.ZMQError) as error:
+                if error.errno == errno.EADDRINUSE and time.monotonic() < deadline:
+                    time.sleep(BIND_AGAIN_S)
+                    continue
+                raise AddressError(
+                    f"cannot listen on {address}: {error.strerror or error}"
+                ) from error
+            return self._socket.getsockopt_string(zmq.LAST_ENDPOINT)
 
     def connect(self, address: str) -> None:
         """Connect now or as soon as the peer is there; returns at once."""
-        self._socket.connect(address)
+        try:
+            self._socket.connect(address)
+        except zmq.ZMQError as error:
+            raise AddressError(f"cannot connect to {address!r}: {error.strerror}") from error
 
     def close(self, linger_ms: int = LINGER_MS) -> None:
         """Close; what is queued has `linger_ms` to leave."""
@@ -182,25 +202,27 @@ class Poller:
     def __init__(self, ends: Iterable[Socket]) -> None:
         self._ends = {end._socket: end for end in ends}
         self._poller = zmq.Poller()
-        for socket in self._ends:
-            self._poller.register(socket, zmq.POLLIN)
+        for end in self._ends:
+            self._poller.register(end, zmq.POLLIN)
 
     def wait(self, timeout_ms: float) -> set[Socket]:
         """Return the ends that have something to receive."""
-        return {self._ends[socket] for socket, _ in self._poller.poll(max(0, round(timeout_ms)))}
+        return {self._ends[end] for end, _ in self._poller.poll(max(0, round(timeout_ms)))}
 
 
-def wait_for_listener(address: str, deadline_s: float) -> bool:
-    """Say whether somebody accepts connections at `address` within `deadline_s` seconds."""
-    socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.DEALER)
-    monitor = socket.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED)
-    try:
-        socket.setsockopt(zmq.LINGER, 0)
-        socket.connect(address)
-        return bool(monitor.poll(int(deadline_s * 1000)))
-    finally:
-        socket.disable_monitor()
-        socket.close(0)
+def _refuse_to_steal(address: str) -> None:
+    """Raise EADDRINUSE if a Unix socket is listened on: ZeroMQ would put its own in that place."""
+    if not address.startswith("ipc://"):
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.setblocking(False)
+        try:
+            probe.connect(address.removeprefix("ipc://"))
+        except (FileNotFoundError, ConnectionRefusedError):
+            return  # nothing there, or what a process that is gone has left
+        except BlockingIOError:
+            pass  # so many want to connect that somebody must be listening
+        raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
 
 
 def close_context() -> None:

@@ -61,6 +61,11 @@ class Places(NamedTuple):
         return self.hidden / "topology.json"
 
     @property
+    def sockets(self) -> Path:
+        """Names the folder of the sockets of the `run` that writes here."""
+        return self.hidden / "sockets"
+
+    @property
     def lock(self) -> Path:
         """Held by the chain that writes here."""
         return self.hidden / "lock"

@@ -109,6 +109,11 @@ class Topology(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         after = names.index(name) + 1
         return self.stage[after].frames if after < len(names) else self.sink.results
 
+    def writing_to(self, out: Path) -> Self:
+        """Return the same chain with another output folder."""
+        chain = msgspec.structs.replace(self.chain, out=str(out))
+        return msgspec.structs.replace(self, chain=chain)
+
     @classmethod
     def load(cls, path: Path) -> Self:
         """Read and check a `.toml` or `.json` file."""
