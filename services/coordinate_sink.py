@@ -6,7 +6,9 @@ and is acknowledged again.
 
 from __future__ import annotations
 
+import time
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 import structlog
@@ -14,7 +16,8 @@ import structlog
 from protocols import DecodeError, decode, encode
 from protocols.messages import Closed, Failed, Located, Outcome, Rejected, Started
 
-from .results import ResultStore, Writer
+from .results import ResultStore, StoreError, Writer
+from .runtime.disk import AGAIN_S, is_full
 from .runtime.endpoints import Inlet, Outlet, Poller
 from .runtime.places import Places
 from .runtime.process import Pulse, Stop
@@ -28,37 +31,61 @@ COMMIT_AT_ONCE = 256
 class CoordinateSink:
     """One chain's sink; `step` turns its loop once."""
 
-    def __init__(self, topology: Topology, places: Places) -> None:
+    def __init__(
+        self,
+        topology: Topology,
+        places: Places,
+        *,
+        pause: Callable[[float], None] = time.sleep,
+    ) -> None:
         self.store = ResultStore(places.results, writer=Writer.this())
         self.undecodable = 0
         self._log = structlog.get_logger()
         self._results = Inlet(topology.sink.results)
         self._source = Outlet(topology.source.closed)
         self._poller = Poller([self._results])
+        self._pause = pause
+        self._uncommitted: list[Outcome] = []
         self._unsaid: deque[Closed | Started] = deque()
         self._pulse = Pulse("sink", topology.chain.beats, self._figures)
         self._unsaid.append(Started(service="sink", epoch=self._pulse.epoch))
 
     def step(self, timeout_ms: float = IDLE_MS) -> int:
         """Commit and acknowledge what has come; return how many outcomes that were."""
-        self._poller.wait(timeout_ms)
-        outcomes = self._take_in()
-        if outcomes:
-            self.store.commit(outcomes)
-            self._acknowledge(outcomes)
+        if self._uncommitted:
+            self._pause(AGAIN_S)
+        else:
+            self._poller.wait(timeout_ms)
+            self._uncommitted = self._take_in()
+        committed = self._commit()
+        self._acknowledge(committed)
         while self._unsaid and self._source.send(encode(self._unsaid[0])):
             self._unsaid.popleft()
         self._pulse.beat()
-        return len(outcomes)
+        return len(committed)
 
     def close(self) -> None:
         """Commit what is here, then leave."""
         while self.step(0):
-            continue
+            continue  # on a full disk it leaves at once: what is not acknowledged comes again
         self._pulse.close()
         self._results.close()
         self._source.close()
         self.store.close()
+
+    def _commit(self) -> list[Outcome]:
+        """Commit what has come; nothing, if the disk is full: then it is tried again."""
+        if not self._uncommitted:
+            return []
+        try:
+            self.store.commit(self._uncommitted)
+        except StoreError as error:
+            if not is_full(error):
+                raise
+            self._log.error("results.disk_full", error=str(error))
+            return []
+        committed, self._uncommitted = self._uncommitted, []
+        return committed
 
     def _take_in(self) -> list[Outcome]:
         outcomes: list[Outcome] = []
@@ -89,6 +116,7 @@ class CoordinateSink:
             "rejected": counts.rejected,
             "failed": counts.failed,
             "undecodable": self.undecodable,
+            "waits_for_disk": int(bool(self._uncommitted)),
         }
 
 

@@ -29,6 +29,7 @@ from protocols.messages import (
 
 from .detectors.metadata import MetadataError, checked_from_sender
 from .intake import Intake, Prepared, first_envelope
+from .runtime.disk import is_full
 from .runtime.endpoints import Dispatcher, Inlet, Outlet, Poller
 from .runtime.ledger import Ledger, LedgerFrame, NewFrame
 from .runtime.places import Places
@@ -81,6 +82,7 @@ class Source:
         self._offers = Dispatcher(table.offers, waiting=OFFERS_A_TURN) if table.offers else None
         self._poller = Poller([end for end in (self._closed, self._offers) if end is not None])
         self._ready: tuple[LedgerFrame, Prepared] | None = None
+        self._ended: dict[int, str] = {}
         self._pulse = Pulse("source", topology.chain.beats, self._figures)
 
     @property
@@ -100,6 +102,8 @@ class Source:
         ready = self._poller.wait(timeout_ms)
         if self._closed in ready:
             self._hear_sink()
+        if self._ended:
+            self._close_frames()
         if self._offers is not None and self._offers in ready:
             self._hear_detectors(self._offers)
         self._send_again(self.window.lost(self._clock()), "no answer")
@@ -117,7 +121,6 @@ class Source:
         self.ledger.close()
 
     def _hear_sink(self) -> None:
-        outcomes: list[tuple[int, str]] = []
         while (parts := self._closed.receive()) is not None:
             try:
                 message = decode(parts, expect=(Closed, Started))
@@ -127,21 +130,39 @@ class Source:
             if isinstance(message, Started):
                 self._hear_start(message)
             elif message.run == self.ledger.run:
-                outcomes += zip(message.seqs, message.outcomes, strict=True)
-        if outcomes:
-            self._close_frames(outcomes)
+                self._ended.update(zip(message.seqs, message.outcomes, strict=True))
 
-    def _close_frames(self, outcomes: list[tuple[int, str]]) -> None:
+    def _close_frames(self) -> None:
+        """Note what has ended; on a full disk it is kept for the next turn."""
+        outcomes = list(self._ended.items())
+        try:
+            closed = self.ledger.close_frames(outcomes, sent_through=self.window.sent_through)
+        except sqlite3.Error as error:
+            if not is_full(error):
+                raise
+            self._log.error("ledger.disk_full", error=str(error))
+            return
         now = self._clock()
-        self.open -= self.ledger.close_frames(outcomes, sent_through=self.window.sent_through)
+        self.open -= closed
+        self._ended.clear()
         for seq, outcome in outcomes:
             self.window.close(seq, now)
-            self._spool.close(seq, failed=outcome == "failed")
+            try:
+                self._spool.close(seq, failed=outcome == "failed")
+            except OSError as error:
+                # It is closed all the same; the next start finds it in the spool.
+                self._log.error("spool.not_cleared", seq=seq, error=str(error))
 
     def _hear_start(self, started: Started) -> None:
         note = f"epoch of {started.service}"
         known = self.ledger.about(note)
-        self.ledger.note(note, started.epoch)
+        try:
+            self.ledger.note(note, started.epoch)
+        except sqlite3.Error as error:
+            if not is_full(error):
+                raise
+            # The epoch noted before stays: it will bring everything again once more than needed.
+            self._log.error("ledger.disk_full", error=str(error))
         if known is not None and known != started.epoch:
             self._send_again(self.window.in_flight(), f"{started.service} started again")
 
@@ -225,6 +246,7 @@ class Source:
             "oldest_s": round(self.window.oldest_age(now), 3),
             "refused": self.refused,
             "resent": self.resent,
+            "waits_for_disk": int(bool(self._ended)),
         }
 
 

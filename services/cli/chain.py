@@ -241,3 +241,5 @@ def _show(answer: Answer) -> None:
         f"\naccepted {status.accepted}, located {status.located}, rejected {status.rejected}, "
         f"failed {status.failed}, open {status.open}; {status.rate:.1f} frames/s"
     )
+    if status.waits_for_disk:
+        complain(f"the disk of {answer.figures['out']} is full; the chain waits for room")

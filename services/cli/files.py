@@ -206,6 +206,8 @@ def _watched(asked: FilesRun, places: Places, frames: int) -> bool:
             described = f"located {status.located}, rejected {status.rejected}"
             if status.failed:
                 described += f", failed {status.failed}"
+            if status.waits_for_disk:
+                described += ", waiting: the disk is full"
             if ended == 0:
                 described = f"starting the workers ({time.monotonic() - started:.0f} s)"
             progress.update(task, completed=ended, description=described, rate=status.rate)

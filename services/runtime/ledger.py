@@ -13,6 +13,7 @@ import sqlite3
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple, Self
 
@@ -136,9 +137,8 @@ class Ledger:
         """
         answers: list[tuple[int, bool]] = []
         now = self._wall_clock()
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
-            next_seq = self._db.execute("SELECT ifnull(max(seq), -1) + 1 FROM frames").fetchone()[0]
+        with self._transaction():
+            next_seq = self.highest() + 1
             for key, metadata, reference in frames:
                 known = self._db.execute("SELECT seq FROM frames WHERE key=?", (key,)).fetchone()
                 if known is not None:
@@ -155,10 +155,6 @@ class Ledger:
                     keep_image(next_seq, known_as)
                 answers.append((next_seq, True))
                 next_seq += 1
-        except BaseException:
-            self._db.execute("ROLLBACK")
-            raise
-        self._db.execute("COMMIT")
         return answers
 
     def _told_apart(self, metadata: Metadata) -> Metadata:
@@ -202,13 +198,12 @@ class Ledger:
 
     def close_frames(self, outcomes: Sequence[tuple[int, str]], *, sent_through: int) -> int:
         """Mark frames closed, and how far frames have been sent; return how many were open."""
-        self._db.execute("BEGIN IMMEDIATE")
-        closed = self._db.executemany(
-            "UPDATE frames SET outcome=? WHERE seq=? AND outcome IS NULL",
-            [(outcome, seq) for seq, outcome in outcomes],
-        )
-        self._set("sent_through", str(sent_through))
-        self._db.execute("COMMIT")
+        with self._transaction():
+            closed = self._db.executemany(
+                "UPDATE frames SET outcome=? WHERE seq=? AND outcome IS NULL",
+                [(outcome, seq) for seq, outcome in outcomes],
+            )
+            self._set("sent_through", str(sent_through))
         return closed.rowcount
 
     def begin_again(self) -> None:
@@ -239,6 +234,18 @@ class Ledger:
     def close(self) -> None:
         """Close the file."""
         self._db.close()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        """All of it or nothing."""
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._db.execute("COMMIT")
+        except BaseException:
+            if self._db.in_transaction:  # not so if SQLite itself rolled back, as on a full disk
+                self._db.execute("ROLLBACK")
+            raise
 
     def __enter__(self) -> Self:
         return self

@@ -10,7 +10,7 @@ import time
 import uuid
 from collections.abc import Callable
 from types import FrameType
-from typing import Any
+from typing import Any, TextIO, cast
 
 import psutil
 import structlog
@@ -18,6 +18,7 @@ import structlog
 from protocols import encode
 from protocols.messages import Beat
 
+from .disk import LossyLog
 from .endpoints import Outlet
 
 PARENT = "HAADFLOW_PARENT"
@@ -123,7 +124,7 @@ def start_log(service: str) -> None:
             structlog.processors.format_exc_info,
             structlog.processors.JSONRenderer(),
         ],
-        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(file=cast("TextIO", LossyLog(sys.stderr))),
     )
     structlog.contextvars.bind_contextvars(service=service, pid=os.getpid())
 

@@ -42,6 +42,8 @@ class ChainStatus(Struct, frozen=True, kw_only=True):
     failed: int
     rate: float
     """Outcomes committed per second, over the last five."""
+    waits_for_disk: bool = False
+    """Whether source or sink has something to write that the disk does not take."""
     stages: tuple[StageStatus, ...]
     memory_mib: dict[str, float]
     """Resident memory of each process, `service (process id)`."""
@@ -99,6 +101,7 @@ class Status:
             rejected=int(sink.get("rejected", 0)),
             failed=int(sink.get("failed", 0)),
             rate=self._rate("sink"),
+            waits_for_disk=any(f.get("waits_for_disk", 0) for f in (source, sink)),
             stages=tuple(self._stage(name) for name in self._stages),
             memory_mib={
                 f"{beat.service} ({beat.pid})": float(beat.figures.get("memory_mib", 0.0))

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
 import structlog
 
@@ -23,6 +24,7 @@ from protocols import DecodeError, decode
 from protocols.messages import Beat
 
 from . import exit_codes
+from .disk import is_full
 from .endpoints import Inlet, Poller, Socket
 from .places import Places
 from .process import ONE_THREAD, PARENT
@@ -216,7 +218,7 @@ class Supervisor:
         log = self.places.logs / f"{name}.log"
         command = [sys.executable, "-m", "services", *arguments]
         command += ["--topology", str(self.places.topology)]
-        with log.open("ab") as output:
+        with _open_log(log) as output:
             process = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
@@ -245,6 +247,15 @@ class Supervisor:
                 self._log.warning("service.killed", name=service.name)
                 service.process.kill()
                 service.process.wait()
+
+
+def _open_log(log: Path) -> BinaryIO:
+    try:
+        return log.open("ab")
+    except OSError as error:
+        if not is_full(error):
+            raise
+        return Path(os.devnull).open("ab")
 
 
 def _full_disk(places: Places) -> str:

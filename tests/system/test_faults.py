@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
+import json
+import os
 import signal
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -37,6 +40,25 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("library") / "images"
     write_megalibrary(folder, N, seed=8, sizes=(96,))
     return folder
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(folder)]
+    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("a small file system can be mounted by root only, and not everywhere")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def fill(path: Path) -> None:
+    """Write until the disk takes no byte more."""
+    for size in (65536, 4096, 1):
+        with contextlib.suppress(OSError), path.open("ab", buffering=0) as file:
+            while True:
+                file.write(bytes(size))
 
 
 def poisoned(tmp_path: Path, names: list[str]) -> Mapping[str, str]:
@@ -81,6 +103,34 @@ def test_a_worker_that_hangs_is_replaced_and_its_frames_are_not_lost(
         assert figures["accepted"] == N
         assert figures["failed"] == 0
         assert figures["restarts"] == 1
+
+
+def test_a_full_disk_is_waited_out(small_disk: Path, tmp_path: Path, library: Path) -> None:
+    """Ten frames are on their way when the disk fills up; a detector is refused by name."""
+    out = json.dumps(str(small_disk / "out"))
+    with Up(tmp_path, {'"haadflow-out"': out}) as chain:
+        (worker,) = chain.processes("boxing.worker")
+        worker.send_signal(signal.SIGSTOP)
+        few = sorted(library.glob("*.png"))[:10]
+        assert haadflow("send", *few, "--topology", chain.topology).returncode == 0
+        filler = small_disk / "filler"
+        fill(filler)
+        worker.send_signal(signal.SIGCONT)
+        figures = chain.until(lambda figures: figures["waits_for_disk"])
+        assert figures["open"] == 10
+        fill(filler)
+        refused = haadflow("send", few[0], "--topology", chain.topology)
+        assert refused.returncode == 3
+        assert "No space left on device" in refused.stderr
+        assert "the chain waits for room" in haadflow("status", "--topology", chain.topology).stderr
+        filler.unlink()
+        figures = chain.until(lambda figures: figures["located"] + figures["rejected"] == 10)
+        figures = chain.until(lambda figures: not figures["waits_for_disk"])
+        assert figures["accepted"] == 10
+        assert figures["open"] == figures["restarts"] == 0
+        assert haadflow("send", few[0], "--topology", chain.topology).returncode == 0
+        down = haadflow("down", "--pictures", "0", "--topology", chain.topology)
+        assert down.returncode == 0, down.stderr
 
 
 def test_three_frames_in_a_row_that_kill_are_dead_letters_and_the_rest_is_located(
