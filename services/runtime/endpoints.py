@@ -75,6 +75,7 @@ class Socket:
                 if error.errno == errno.EADDRINUSE and time.monotonic() < deadline:
                     time.sleep(BIND_AGAIN_S)
                     continue
+                self._socket.close(0)
                 raise AddressError(
                     f"cannot listen on {address}: {error.strerror or error}"
                 ) from error
@@ -85,6 +86,7 @@ class Socket:
         try:
             self._socket.connect(address)
         except zmq.ZMQError as error:
+            self._socket.close(0)
             raise AddressError(f"cannot connect to {address!r}: {error.strerror}") from error
 
     def close(self, linger_ms: int = LINGER_MS) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -189,8 +190,11 @@ def test_a_killed_run_goes_on_and_leaves_nothing_running(
     running.communicate(timeout=10)
     for service in services.values():
         service.wait(timeout=60)  # each ends by itself, its supervisor gone
+    left = Path(Places(out).sockets.read_text())
+    assert left.is_dir()
     done = haadflow("run", library, "--out", out, "--pictures", "0")
     assert done.returncode == 0, done.stderr
+    assert not left.exists()
     assert boxes_of(out) == boxes_of(undisturbed)
 
 
@@ -207,6 +211,57 @@ def test_ctrl_c_ends_with_130_and_the_same_command_goes_on(
     assert not [s for s in services.values() if s.is_running() and s.status() != "zombie"]
     assert haadflow("run", library, "--out", out, "--pictures", "0").returncode == 0
     assert boxes_of(out) == boxes_of(undisturbed)
+
+
+@pytest.mark.parametrize("victim", ["ledger", "results"])
+@pytest.mark.parametrize("command", ["run", "export", "verify"])
+def test_a_file_of_the_chain_that_is_garbage_is_named(
+    command: str, victim: str, library: Path, undisturbed: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(undisturbed, out)
+    broken: Path = getattr(Places(out), victim)
+    broken.write_bytes(b"garbage" * 1000)
+    done = haadflow(command, *((library, "--out", out) if command == "run" else (out,)))
+    assert done.returncode in {1, 2}
+    assert str(broken) in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_what_is_no_address_is_named(library: Path) -> None:
+    done = haadflow("send", library, "--to", "garbage")
+    assert done.returncode == 2
+    assert "cannot connect to 'garbage'" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_what_is_no_folder_is_named(library: Path, tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    for command in (("run", library), ("up",)):
+        done = haadflow(*command, "--out", file)
+        assert done.returncode in {1, 2}
+        assert str(file) in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+def test_sigterm_while_pictures_are_drawn_ends_with_130_and_leaves_no_half_file(
+    undisturbed: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(undisturbed, out)
+    for path in out.iterdir():
+        if path.is_file() and path.suffix:
+            path.unlink()
+    running = start("export", out, "--pictures", str(N))
+    deadline = time.monotonic() + 60
+    while not (out / "frames.csv").exists():
+        assert time.monotonic() < deadline
+    running.send_signal(signal.SIGTERM)
+    output, _ = running.communicate(timeout=60)
+    assert running.returncode == 130, output
+    assert "Traceback" not in output
+    assert not list(out.rglob("*.partial*"))
 
 
 @pytest.mark.parametrize(

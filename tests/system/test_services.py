@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import psutil
 import pytest
 
 from services.megalibrary import write_megalibrary
+from services.runtime.places import Places
 from tests.helpers.command import haadflow, start
 from tests.helpers.up import SHIPPED, Up
 
@@ -92,6 +94,63 @@ def test_a_chain_that_cannot_start_says_why(tmp_path: Path) -> None:
     done = haadflow("up", "--topology", topology)
     assert done.returncode == 1
     assert "cannot listen on tcp://192.0.2.1" in done.stderr
+
+
+def test_a_port_that_another_program_has_is_named(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        address = f"tcp://127.0.0.1:{other.getsockname()[1]}"
+        text = SHIPPED.read_text().replace('"tcp://127.0.0.1:', f'"ipc://{tmp_path}/')
+        text = text.replace(f'"ipc://{tmp_path}/5820"', json.dumps(address))
+        topology = tmp_path / "topology.toml"
+        topology.write_text(text)
+        done = haadflow("up", "--topology", topology, "--out", tmp_path / "out")
+    assert done.returncode == 1
+    assert f"cannot listen on {address}: Address already in use" in done.stderr
+    assert "preprocessing.queue" in done.stderr
+
+
+def test_a_folder_that_a_chain_writes_into_is_left_alone(
+    up: Up, library: Path, tmp_path: Path
+) -> None:
+    """A refused `up` must not change what the other's next restarted process reads."""
+    known = Places(up.out).topology.read_bytes()
+    topology = tmp_path / "second.toml"
+    topology.write_text(SHIPPED.read_text().replace('"tcp://127.0.0.1:', f'"ipc://{tmp_path}/'))
+    done = haadflow("up", "--topology", topology, "--out", up.out)
+    assert done.returncode == 1
+    assert "another chain is writing here" in done.stderr
+    assert Places(up.out).topology.read_bytes() == known
+    for process in up.processes("boxing"):
+        process.kill()
+    assert haadflow("send", library, "--topology", up.topology).returncode == 0
+    up.until(lambda figures: figures["located"] == N)
+
+
+def test_down_with_frames_open_says_so_and_up_goes_on(up: Up, library: Path) -> None:
+    up.scale("boxing=0")
+    up.until(lambda figures: workers_of(figures, "boxing") == 0)
+    assert haadflow("send", library, "--topology", up.topology).returncode == 0
+    down = haadflow("down", "--drain", "0.5", "--pictures", "0", "--topology", up.topology)
+    assert down.returncode == 4
+    assert f"{N} frames are still open; `haadflow up` goes on with them" in down.stderr
+    assert haadflow("up", "--topology", up.topology).returncode == 0
+    up.pid = up.status()["pid"]
+    down = haadflow("down", "--pictures", "0", "--topology", up.topology)
+    assert down.returncode == 0, down.stderr
+    assert f"located {N} " in down.stdout
+
+
+def test_down_waits_for_frames_while_the_source_is_started_again(up: Up, library: Path) -> None:
+    """Its figures are gone with it; the ledger's are not."""
+    up.scale("boxing=0")
+    up.until(lambda figures: workers_of(figures, "boxing") == 0)
+    assert haadflow("send", library, "--topology", up.topology).returncode == 0
+    (source,) = up.processes("source")
+    up.scale("boxing=1")
+    source.kill()
+    down = haadflow("down", "--pictures", "0", "--topology", up.topology)
+    assert down.returncode == 0, down.stderr
+    assert f"located {N} " in down.stdout
 
 
 def test_check_connects_nothing_and_names_what_is_wrong(tmp_path: Path) -> None:

@@ -1,0 +1,51 @@
+"""Addresses that cannot be had."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from services.runtime.endpoints import AddressError, Inlet, Outlet
+
+from .conftest import until
+
+
+def no_turn() -> None:
+    """Both ends work by themselves."""
+
+
+def test_a_unix_socket_that_is_listened_on_is_not_taken_away(tmp_path: Path) -> None:
+    address = f"ipc://{tmp_path}/in"
+    first, sender = Inlet(address), Outlet(address)
+    with pytest.raises(AddressError, match=f"cannot listen on {address}: Address already in use"):
+        Inlet(address)
+    until(lambda: sender.send([b"still here"]), no_turn)
+    until(lambda: first.receive() == [b"still here"], no_turn)
+    for end in (first, sender):
+        end.close(0)
+
+
+def test_what_a_killed_process_left_of_a_unix_socket_is_taken_over(tmp_path: Path) -> None:
+    path = tmp_path / "in"
+    with socket.socket(socket.AF_UNIX) as left:
+        left.bind(str(path))
+    assert path.is_socket()
+    inlet, sender = Inlet(f"ipc://{path}"), Outlet(f"ipc://{path}")
+    until(lambda: sender.send([b"new"]), no_turn)
+    until(lambda: inlet.receive() == [b"new"], no_turn)
+    for end in (inlet, sender):
+        end.close(0)
+
+
+def test_a_port_that_is_taken_is_named() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        address = f"tcp://127.0.0.1:{other.getsockname()[1]}"
+        with pytest.raises(AddressError, match=f"{address}: Address already in use"):
+            Inlet(address)
+
+
+def test_no_address_at_all_is_named() -> None:
+    with pytest.raises(AddressError, match="cannot connect to 'nonsense'"):
+        Outlet("nonsense")
