@@ -23,7 +23,7 @@ from .runtime.ledger import Ledger, NewFrame
 from .runtime.places import Places
 from .runtime.status import ChainStatus
 from .runtime.supervisor import Supervisor
-from .runtime.topology import STAGES, one_machine
+from .runtime.topology import STAGES, TopologyError, one_machine
 
 SHARES = {"quality_gate": 0.4, "preprocessing": 0.3, "clustering": 0.2, "boxing": 0.1}
 """Of the cores, by what the stages cost an image of 1024 px (docs/performance.md)."""
@@ -99,12 +99,15 @@ def run_chain(
     `watch` is called several times a second with the chain's figures.
     """
     with _folder_of_sockets(places) as sockets:
-        topology = one_machine(
-            sockets,
-            out=places.out.absolute(),
-            workers=workers_for(os.cpu_count() or 1) | run.workers,
-            parameters={"boxing": {"algorithm": run.algorithm}},
-        )
+        try:
+            topology = one_machine(
+                sockets,
+                out=places.out.absolute(),
+                workers=workers_for(os.cpu_count() or 1) | run.workers,
+                parameters={"boxing": {"algorithm": run.algorithm}},
+            )
+        except TopologyError as error:
+            raise TopologyError(f"{error}; set TMPDIR to a folder with a short path") from error
         supervisor = Supervisor(topology, places, until_drained=True)
         try:
             supervisor.start()
