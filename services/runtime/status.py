@@ -55,6 +55,7 @@ class Status:
     def __init__(self, topology: Topology) -> None:
         self._stages = [table.name for table in topology.stage]
         self._newest: dict[int, tuple[Beat, float]] = {}
+        self._figures: dict[str, dict[str, Any]] = {}
         self._history: dict[str, deque[tuple[float, int]]] = {}
 
     def hear(self, beat: Beat, now: float) -> None:
@@ -63,6 +64,7 @@ class Status:
             if not isinstance(value, int | float) or not isfinite(value):
                 raise ValueError(f"{beat.service}: {name}: came {value!r:.80}, expected a number")
         self._newest[beat.pid] = (beat, now)
+        self._figures[beat.service] = beat.figures
         done = beat.figures.get("done")
         if beat.service == "sink":
             done = sum(int(beat.figures.get(o, 0)) for o in ("located", "rejected", "failed"))
@@ -86,9 +88,8 @@ class Status:
         self._newest.pop(pid, None)
 
     def figures_of(self, service: str) -> dict[str, Any]:
-        """Return the newest figures of a service; empty when it has not been heard."""
-        beats = [beat for beat, _ in self._newest.values() if beat.service == service]
-        return beats[-1].figures if beats else {}
+        """Return the newest figures of a service, a dead one's until its successor is heard."""
+        return self._figures.get(service, {})
 
     def current(self, now: float) -> ChainStatus:
         """Return the chain's figures as of the newest beats."""
