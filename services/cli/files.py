@@ -219,6 +219,7 @@ def _watched(asked: FilesRun, places: Places, frames: int) -> bool:
             progress.update(
                 task,
                 completed=frames,
+                rate=frames / (time.monotonic() - started),
                 description=f"located {ended.located}, rejected {ended.rejected}, "
                 f"failed {ended.failed}",
             )
