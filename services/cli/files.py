@@ -132,7 +132,7 @@ def _run_chain(asked: FilesRun, places: Places) -> None:
         err.print(f"nothing new: all {frames} images are done; writing their results again")
         return
     compile_first.say_and_compile(err)
-    if not _watched(asked, places, frames):
+    if not _watched(asked, places, frames, still_open):
         err.print(f"stopped; {account_line(read_account(places))}", soft_wrap=True)
         fail("the same command goes on from here", exit_codes.INTERRUPTED)
 
@@ -187,7 +187,7 @@ def export(
     out.print(account_line(read_account(places)))
 
 
-def _watched(asked: FilesRun, places: Places, frames: int) -> bool:
+def _watched(asked: FilesRun, places: Places, frames: int, still_open: int) -> bool:
     from services.files_run import run_chain
 
     columns = (
@@ -219,7 +219,7 @@ def _watched(asked: FilesRun, places: Places, frames: int) -> bool:
             progress.update(
                 task,
                 completed=frames,
-                rate=frames / (time.monotonic() - started),
+                rate=still_open / (time.monotonic() - started),
                 description=f"located {ended.located}, rejected {ended.rejected}, "
                 f"failed {ended.failed}",
             )
