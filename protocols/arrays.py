@@ -9,9 +9,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from msgspec import Meta, Struct
 from numpy.typing import NDArray
 
 from .bounds import LARGEST_EXTENT
@@ -55,16 +56,15 @@ class ArrayRule:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Struct, frozen=True):
     """One line of the header's manifest."""
 
     name: str
     dtype: str
-    shape: tuple[int, ...]
+    shape: tuple[Annotated[int, Meta(ge=0, le=LARGEST_EXTENT)], ...]
 
 
-def to_wire(name: str, value: object, rule: ArrayRule) -> tuple[dict[str, Any], memoryview]:
+def to_wire(name: str, value: object, rule: ArrayRule) -> tuple[Entry, memoryview]:
     """Describe an array and expose its memory.
 
     Parameters
@@ -78,8 +78,8 @@ def to_wire(name: str, value: object, rule: ArrayRule) -> tuple[dict[str, Any], 
 
     Returns
     -------
-    entry : dict
-        The manifest's entry: name, dtype, shape.
+    entry : Entry
+        The manifest's entry.
     buffer : memoryview
         Bytes of the array: its own memory if it is C-contiguous and little-endian, else a copy.
 
@@ -97,8 +97,7 @@ def to_wire(name: str, value: object, rule: ArrayRule) -> tuple[dict[str, Any], 
     plain = np.ascontiguousarray(value)
     if plain.dtype.byteorder == _SWAPPED:
         plain = plain.astype(dtype)
-    entry = {"name": name, "dtype": dtype.str, "shape": list(value.shape)}
-    return entry, plain.reshape(-1).view(np.uint8).data
+    return Entry(name, dtype.str, value.shape), plain.reshape(-1).view(np.uint8).data
 
 
 def read_entry(raw: object, index: int) -> Entry:

@@ -7,7 +7,7 @@ by msgspec when a message is encoded and when it is decoded.
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 from msgspec import Meta
 
@@ -46,6 +46,27 @@ Clusters = Annotated[int, Meta(ge=1, le=255)]
 Milliseconds = Annotated[float, Meta(ge=0, le=1e12)]
 Seconds = Annotated[float, Meta(ge=0, le=1e12)]
 Nanometres = Annotated[float, Meta(gt=0, le=1e9)]
+
+NESTING = 16
+"""Of maps and lists in a header, the header itself included; `Limits.depth` is the same number."""
+
+
+def _plain(levels: int) -> Any:  # noqa: ANN401 - a type that is made here
+    """Return the type of values without bytes, nested so deep at most."""
+    plain: Any = bool | int | float | str | None
+    for _ in range(levels):
+        plain = bool | int | float | str | None | list[plain] | dict[str, plain]
+    return plain
+
+
+if TYPE_CHECKING:
+    StageMap: TypeAlias = dict[str, Any]
+    Figures: TypeAlias = dict[str, Any]
+else:
+    StageMap = dict[str, _plain(NESTING - 6)]
+    """Of a stage's record: plain values. Header, body, envelope, stages, record are around it."""
+    Figures = dict[str, _plain(NESTING - 3)]
+    """Of a beat or an answer: plain values. Header and body are around them."""
 
 FEW = Meta(max_length=256)
 MANY = Meta(max_length=4096)

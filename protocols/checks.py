@@ -10,8 +10,12 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 from msgspec import Struct
+from numpy.typing import NDArray
 
 from . import messages as m
+
+_HALF = 2**30
+"""Two numbers up to here add up within int32."""
 
 
 def flaw(message: Struct) -> str | None:
@@ -65,16 +69,30 @@ def _located(message: m.Located) -> str | None:
         return None
     if message.regions.min() < 1:
         return "regions: 0 is background, boxes belong to regions from 1"
-    x, y, size = np.ascontiguousarray(message.boxes.T, np.int64)  # int32 would wrap at x + size
+    return _boxes(message.boxes, grid.parent_height, grid.parent_width)
+
+
+def _boxes(boxes: NDArray[np.int32], height: int, width: int) -> str | None:
+    if _all_inside(boxes, height, width):
+        return None
+    x, y, size = np.ascontiguousarray(boxes.T, np.int64)  # int32 would wrap at x + size
     wrong = (x < 0) | (y < 0) | (size < 1)
-    wrong |= (x + size > grid.parent_width) | (y + size > grid.parent_height)
-    if wrong.any():
-        first = int(wrong.argmax())
-        return (
-            f"boxes[{first}]: x, y, size = {message.boxes[first].tolist()} is not a square inside "
-            f"the parent of {grid.parent_width} x {grid.parent_height} (width x height)"
-        )
-    return None
+    wrong |= (x + size > width) | (y + size > height)
+    if not wrong.any():
+        return None
+    first = int(wrong.argmax())
+    return (
+        f"boxes[{first}]: x, y, size = {boxes[first].tolist()} is not a square inside "
+        f"the parent of {width} x {height} (width x height)"
+    )
+
+
+def _all_inside(boxes: NDArray[np.int32], height: int, width: int) -> bool:
+    """Say whether all boxes are squares inside the parent, without a look at which are not."""
+    if boxes.min() < 0 or boxes.max() > _HALF:
+        return False
+    x, y, size = boxes.T
+    return bool(size.min() > 0 and (x + size).max() <= width and (y + size).max() <= height)
 
 
 def _closed(message: m.Closed) -> str | None:

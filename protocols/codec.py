@@ -8,11 +8,10 @@ Arrays are never copied on the way: what `encode` returns is the array's own mem
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar, overload
 
 import msgspec
-import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
@@ -24,6 +23,7 @@ from .explain import explain
 from .header import FIRST_PART, read_header, write_header
 from .limits import DEFAULT_LIMITS, Limits
 from .messages import Envelope, Message
+from .one_step import plain_number, read_typed, write_typed
 
 A = TypeVar("A", bound=Message)
 B = TypeVar("B", bound=Message)
@@ -60,7 +60,7 @@ def encode(message: Message, *, limits: Limits = DEFAULT_LIMITS) -> list[Buffer]
     kind = BY_TYPE.get(type(message))
     if kind is None:
         raise EncodeError(f"{type(message).__name__} is not a message of the wire format")
-    entries: list[dict[str, Any]] = []
+    entries: list[Entry] = []
     parts: list[Buffer] = [FIRST_PART, b""]
     for name, rule in kind.arrays.items():
         entry, buffer = to_wire(name, getattr(message, name), rule)
@@ -68,18 +68,33 @@ def encode(message: Message, *, limits: Limits = DEFAULT_LIMITS) -> list[Buffer]
             raise EncodeError(f"{name}: {buffer.nbytes} bytes, the limit is {limits.array_bytes}")
         entries.append(entry)
         parts.append(buffer)
+    raw = write_typed(kind, message, entries, limits)
+    if raw is None:
+        parts[1] = _write_slowly(kind, message, entries, parts, limits)
+        return parts
+    parts[1] = raw
+    wrong = flaw(message)
+    if wrong:
+        raise EncodeError(f"{wrong} (in {kind.name})")
+    return parts
+
+
+def _write_slowly(
+    kind: Kind, message: Message, entries: list[Entry], parts: list[Buffer], limits: Limits
+) -> bytes:
+    """Write the header of a message of which something is unusual, or say what is wrong with it."""
     try:
         body = {name: _plain(name, getattr(message, name)) for name in kind.plain}
-        parts[1] = write_header(kind.name, body, entries)
+        raw = write_header(kind.name, body, entries)
     except (ValueError, TypeError, OverflowError, RecursionError) as error:
         raise EncodeError(f"{kind.name}: {str(error)[:500]}") from error
     arrays = {name: getattr(message, name) for name in kind.arrays}
     try:
         # What the other end will see: a header is small, and a frame that is refused there is lost.
-        _message(kind, {**read_header(parts, limits)["body"], **arrays})
+        _message(kind, {**read_header([parts[0], raw, *parts[2:]], limits)["body"], **arrays})
     except DecodeError as error:
         raise EncodeError(str(error)) from None
-    return parts
+    return raw
 
 
 @overload
@@ -139,9 +154,18 @@ def decode(
     DecodeError
         For everything else, naming part and field, what was expected and what came.
     """
-    header = read_header(parts, limits)
-    kind = _kind(header["type"], expect)
-    return _message(kind, {**header["body"], **_arrays(kind, header["arrays"], parts, limits)})
+    typed = read_typed(parts, limits)
+    if typed is None:
+        header = read_header(parts, limits)
+        kind = _kind(header["type"], expect)
+        manifest = [read_entry(raw, index) for index, raw in enumerate(header["arrays"])]
+        return _message(kind, {**header["body"], **_arrays(kind, manifest, parts, limits)})
+    kind, header = typed
+    _kind(kind.name, expect)
+    arrays = _arrays(kind, header.arrays, parts, limits)
+    make: Callable[..., Message] = kind.type
+    message = make(**{name: getattr(header.body, name) for name in kind.plain}, **arrays)
+    return _without_flaw(kind, message)
 
 
 def envelope_of(parts: Sequence[Buffer], *, limits: Limits = DEFAULT_LIMITS) -> Envelope:
@@ -179,6 +203,10 @@ def _message(kind: Kind, fields: dict[str, Any]) -> Message:
     except (ValueError, RecursionError) as error:
         field, reason = explain(error, fields)
         raise DecodeError(f"{reason} (in {kind.name})", part=1, field=field) from None
+    return _without_flaw(kind, message)
+
+
+def _without_flaw(kind: Kind, message: Message) -> Message:
     wrong = flaw(message)
     if wrong:
         raise DecodeError(f"{wrong} (in {kind.name})")
@@ -186,7 +214,7 @@ def _message(kind: Kind, fields: dict[str, Any]) -> Message:
 
 
 def _arrays(
-    kind: Kind, manifest: list[object], parts: Sequence[Buffer], limits: Limits
+    kind: Kind, manifest: list[Entry], parts: Sequence[Buffer], limits: Limits
 ) -> dict[str, NDArray[Any]]:
     """Open the buffers that the manifest describes; arrays of a later minor version are left."""
     if len(manifest) != len(parts) - 2:
@@ -196,8 +224,7 @@ def _arrays(
             field="arrays",
         )
     found: dict[str, tuple[int, Entry]] = {}
-    for index, raw in enumerate(manifest):
-        entry = read_entry(raw, index)
+    for index, entry in enumerate(manifest):
         if entry.name in found:
             raise DecodeError(f"{shown(entry.name)} came twice", part=1, field=f"arrays[{index}]")
         found[entry.name] = (index + 2, entry)
@@ -213,13 +240,6 @@ def _arrays(
 
 def _plain(name: str, value: object) -> object:
     try:
-        return msgspec.to_builtins(value, enc_hook=_plain_number)
+        return msgspec.to_builtins(value, enc_hook=plain_number)
     except TypeError as error:
         raise TypeError(f"{name}: {error}") from error
-
-
-def _plain_number(value: object) -> object:
-    """Let NumPy's numbers into findings and parameters as plain ones."""
-    if isinstance(value, np.generic):
-        return value.item()
-    raise TypeError(f"{type(value).__name__} cannot be sent")

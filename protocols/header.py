@@ -8,7 +8,7 @@ from typing import Any
 # msgpack ships no types; it is called in this file only.
 import msgpack  # type: ignore[import-untyped]
 
-from .arrays import Buffer
+from .arrays import Buffer, Entry
 from .errors import DecodeError, UnknownVersion, shown
 from .limits import Limits
 
@@ -57,7 +57,7 @@ def read_header(parts: Sequence[Buffer], limits: Limits) -> dict[str, Any]:
     return header
 
 
-def write_header(type_name: str, body: dict[str, Any], arrays: list[dict[str, Any]]) -> bytes:
+def write_header(type_name: str, body: dict[str, Any], arrays: list[Entry]) -> bytes:
     """Write the header of a message.
 
     Parameters
@@ -66,15 +66,16 @@ def write_header(type_name: str, body: dict[str, Any], arrays: list[dict[str, An
         The message type's name.
     body : dict
         The fields that are no arrays, as plain values.
-    arrays : list of dict
-        The manifest: name, dtype, shape of each buffer that follows, in their order.
+    arrays : list of Entry
+        The manifest: one for each buffer that follows, in their order.
 
     Returns
     -------
     bytes
         The msgpack of it; keys in the order given, so that equal messages are equal bytes.
     """
-    return pack({"type": type_name, "body": body, "arrays": arrays})
+    manifest = [{"name": e.name, "dtype": e.dtype, "shape": list(e.shape)} for e in arrays]
+    return pack({"type": type_name, "body": body, "arrays": manifest})
 
 
 def _check_magic(first: Buffer) -> None:

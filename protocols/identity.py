@@ -13,6 +13,7 @@ from .errors import DecodeError, EncodeError, shown
 from .explain import explain
 from .header import FIRST_PART, pack, read_header
 from .limits import DEFAULT_LIMITS, Limits
+from .one_step import read_typed
 
 
 class FrameIdentity(NamedTuple):
@@ -55,6 +56,12 @@ def peek(parts: Sequence[Buffer], *, limits: Limits = DEFAULT_LIMITS) -> FrameId
     DecodeError
         If the header cannot be read or carries no frame.
     """
+    typed = read_typed(parts, limits)
+    if typed is not None:
+        kind, known = typed
+        if "envelope" in kind.plain:
+            envelope = known.body.envelope
+            return FrameIdentity(kind.name, envelope.run, envelope.seq, envelope.attempt)
     header = read_header(parts, limits)
     _envelope(header)
     try:

@@ -27,6 +27,7 @@ from .bounds import (
     Count,
     Elements,
     Extent,
+    Figures,
     Formula,
     GridExtent,
     Milliseconds,
@@ -37,6 +38,7 @@ from .bounds import (
     Reason,
     Seconds,
     Source,
+    StageMap,
     Traceback,
 )
 
@@ -64,8 +66,8 @@ class StageRecord(Struct, frozen=True, kw_only=True):
     stage: Name
     milliseconds: Milliseconds
     """Compute time in the stage, without queueing and transport."""
-    parameters: dict[str, Any]
-    findings: dict[str, Any]
+    parameters: StageMap
+    findings: StageMap
     """Measured facts: how intensities were scaled, the cutoff, what the gate measured."""
 
 
@@ -257,7 +259,7 @@ class Beat(Struct, frozen=True, kw_only=True):
     pid: Count
     epoch: Name
     unix: Seconds
-    figures: dict[str, Any]
+    figures: Figures
 
 
 class Command(Struct, frozen=True, kw_only=True):
@@ -273,7 +275,7 @@ class Answer(Struct, frozen=True, kw_only=True):
 
     ok: bool
     text: Traceback = ""
-    figures: dict[str, Any] = field(default_factory=dict)
+    figures: Figures = field(default_factory=dict)
 
 
 Message = (
