@@ -88,7 +88,8 @@ def test_damaged_headers_are_read_or_refused_alike(message: Message, data: st.Da
 def test_what_cannot_be_sent_is_refused_alike(message: Message) -> None:
     plain = [name for name in message.__struct_fields__ if name != "image"]
     for name in plain:
-        broken = type(message)(
+        make: Callable[..., Message] = type(message)
+        broken = make(
             **{
                 field: object() if field == name else getattr(message, field)
                 for field in message.__struct_fields__
