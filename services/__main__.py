@@ -56,10 +56,10 @@ def _run(asked: argparse.Namespace, topology: Topology, places: Places) -> int:
         stage_queue.run(topology, asked.stage)
     elif asked.role == "worker":
         from .runtime import worker_process  # noqa: PLC0415
-        from .stages import build_stage  # noqa: PLC0415
+        from .stages import build_stages  # noqa: PLC0415
 
         table = topology.stage_named(asked.stage)
-        worker_process.run(topology, table, build_stage(table))
+        worker_process.run(topology, table, build_stages(table))
     elif asked.role == "source":
         from . import source  # noqa: PLC0415
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+from itertools import chain
+from typing import Any
 
 from protocols.messages import Located, SurveyImage
 
@@ -10,8 +12,8 @@ from .runtime.stage import Stage
 from .runtime.topology import StageTable, Topology, TopologyError
 
 
-def build_stage(table: StageTable) -> Stage:
-    """Make a stage with the parameters of its table.
+def build_stages(table: StageTable) -> list[Stage]:
+    """Make what the workers of a table host.
 
     Raises
     ------
@@ -20,16 +22,7 @@ def build_stage(table: StageTable) -> Stage:
     ParameterError
         A parameter is wrong.
     """
-    module = f"services.{table.name}"
-    try:
-        stage: Stage = importlib.import_module(module).build(table.parameters)
-    except ModuleNotFoundError as error:
-        if error.name != module:
-            raise
-        raise _no_stage(table) from error
-    except AttributeError as error:
-        raise _no_stage(table) from error
-    return stage
+    return [_build(name, table.parameters_of(name)) for name in table.hosted]
 
 
 def check_stages(topology: Topology) -> None:
@@ -46,21 +39,31 @@ def check_stages(topology: Topology) -> None:
     """
     comes: type = SurveyImage
     before = "the source"
-    for table in topology.stage:
-        stage = build_stage(table)
+    for stage in chain.from_iterable(map(build_stages, topology.stage)):
         if stage.accepts is not comes:
             raise TopologyError(
-                f"stage {table.name!r} takes {stage.accepts.__name__}, "
+                f"stage {stage.name!r} takes {stage.accepts.__name__}, "
                 f"but {before} before it gives {comes.__name__}"
             )
-        comes, before = stage.gives, table.name
+        comes, before = stage.gives, stage.name
     if comes is not Located:
         raise TopologyError(
             f"the last stage, {before!r}, gives {comes.__name__}; the sink takes Located"
         )
 
 
-def _no_stage(table: StageTable) -> TopologyError:
-    return TopologyError(
-        f"stage {table.name!r}: there is no services/{table.name}.py with a build()"
-    )
+def _build(name: str, parameters: dict[str, Any]) -> Stage:
+    module = f"services.{name}"
+    try:
+        stage: Stage = importlib.import_module(module).build(parameters)
+    except ModuleNotFoundError as error:
+        if error.name != module:
+            raise
+        raise _no_stage(name) from error
+    except AttributeError as error:
+        raise _no_stage(name) from error
+    return stage
+
+
+def _no_stage(name: str) -> TopologyError:
+    return TopologyError(f"stage {name!r}: there is no services/{name}.py with a build()")

@@ -62,7 +62,7 @@ def test_one_frame_from_acceptance_to_coordinates(tmp_path: Path) -> None:
     for stage, gives in stages:
         onward, sink = ListOutbox(), ListOutbox()
         inbox = ListInbox([parts])
-        assert Worker(stage, inbox, onward, sink).step(0)
+        assert Worker([stage], inbox, onward, sink).step(0)
         (parts,) = onward.messages
         assert isinstance(decode(parts), gives)
         assert not sink.messages

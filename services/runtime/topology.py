@@ -70,9 +70,15 @@ class SinkTable(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class StageTable(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One stage: its queue's two addresses, how many workers, and its parameters."""
+    """One stage: its queue's two addresses, how many workers, and its parameters.
+
+    With `stages`, it is several that follow each other: each worker takes a frame through all of
+    them, so that it crosses fewer sockets. Fit for few cores; they scale together.
+    """
 
     name: StageName
+    stages: tuple[StageName, ...] = ()
+    """Those that a worker hosts, in their order; none stands for the one that is called `name`."""
     frames: Address
     """The queue takes frames here."""
     work: Address
@@ -84,6 +90,16 @@ class StageTable(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     max_deaths: Positive = 3
     """Workers that one frame may take down before it is a dead letter."""
     parameters: dict[str, Any] = field(default_factory=dict)
+    """Of the stage; with `stages`, one table of them for each."""
+
+    @property
+    def hosted(self) -> tuple[str, ...]:
+        """The stages a worker takes a frame through."""
+        return self.stages or (self.name,)
+
+    def parameters_of(self, stage: str) -> dict[str, Any]:
+        """Return the parameters of a hosted stage."""
+        return self.parameters.get(stage, {}) if self.stages else self.parameters
 
 
 class Topology(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -144,11 +160,25 @@ class Topology(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         twice = [name for name, n in Counter(s.name for s in self.stage).items() if n > 1]
         if twice:
             raise TopologyError(f"[[stage]] name {twice[0]!r} is there twice")
+        self._check_hosted()
         addresses = [a for _, a in self.addresses()]
         for where, address in self.addresses():
             if addresses.count(address) > 1:
                 raise TopologyError(f"{where}: address {address} is used twice")
             _check_address(where, address)
+
+    def _check_hosted(self) -> None:
+        hosted = Counter(stage for table in self.stage for stage in table.hosted)
+        twice = [stage for stage, count in hosted.items() if count > 1]
+        if twice:
+            raise TopologyError(f"stage {twice[0]!r} is there twice")
+        for table in self.stage:
+            for key, value in table.parameters.items() if table.stages else ():
+                where = f"stage {table.name}.parameters.{key}"
+                if key not in table.stages:
+                    raise TopologyError(f"{where}: expected one of {', '.join(table.stages)}")
+                if not isinstance(value, dict):
+                    raise TopologyError(f"{where}: expected a table, came {value!r:.80}")
 
     def addresses(self) -> list[tuple[str, str]]:
         """Return (key, address) of everything that listens."""

@@ -1,8 +1,8 @@
 """The worker: one loop for every stage.
 
-A worker asks its stage queue for frames (credit), handles one, hands the result on, and only then
-says done. Killed at any point, the frame is still somewhere: with the queue as a lease, or behind
-both in the source's ledger.
+A worker asks its stage queue for frames (credit), takes one through its stage, or through several
+that follow each other, hands the result on, and only then says done. Killed at any point, the frame
+is still somewhere: with the queue as a lease, or behind both in the source's ledger.
 """
 
 from __future__ import annotations
@@ -63,15 +63,15 @@ class Outbox(Protocol):
 
 
 class Worker:
-    """Runs one stage, one frame a `step`.
+    """Takes frames through its stages, one frame a `step`.
 
     Parameters
     ----------
-    stage
-        What to do with a frame.
+    stages
+        What to do with a frame, one after the other; mostly it is one stage.
     inbox, onward, sink
-        The stage's queue, the next stage's queue, and the coordinate sink. The last stage's
-        `onward` is the sink.
+        The queue of the first stage, the queue of what comes behind the last one, and the
+        coordinate sink. Behind the chain's last stage `onward` is the sink.
     give_up
         Asked while nobody takes a result: whether to drop it.
     clock
@@ -80,7 +80,7 @@ class Worker:
 
     def __init__(
         self,
-        stage: Stage,
+        stages: Sequence[Stage],
         inbox: Inbox,
         onward: Outbox,
         sink: Outbox,
@@ -88,7 +88,7 @@ class Worker:
         give_up: Callable[[], bool] = lambda: False,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        self.stage = stage
+        self.stages = stages
         self.handled = 0
         self.failed = 0
         self.busy_seconds = 0.0
@@ -99,7 +99,7 @@ class Worker:
         self._sink = sink
         self._give_up = give_up
         self._clock = clock
-        self._log = structlog.get_logger(stage=stage.name)
+        self._log = structlog.get_logger(stage=stages[0].name)
 
     def ask(self) -> None:
         """Ask for the first frames; call once, when the stage is warm."""
@@ -122,7 +122,7 @@ class Worker:
             return True
         self._outstanding -= 1
         started = self._clock()
-        result = message if isinstance(message, Failed) else self._handle(message, started)
+        result = self._through_stages(message)
         self.busy_seconds += self._clock() - started
         self.handled += 1
         if self._hand_on(result, message.envelope):
@@ -139,28 +139,36 @@ class Worker:
 
     def _decoded(self, parts: Sequence[Any]) -> Frame:
         try:
-            return decode(parts, expect=(self.stage.accepts, Probe))
+            return decode(parts, expect=(self.stages[0].accepts, Probe))
         except DecodeError as error:
             self.failed += 1
             self._log.warning("frame.undecodable", error=str(error))
             return Failed(
                 envelope=_envelope_all_the_same(parts),
-                stage=self.stage.name,
+                stage=self.stages[0].name,
                 reason=fit(f"undecodable frame: {error}", REASON_CHARS),
             )
 
-    def _handle(self, frame: Frame, started: float) -> Frame:
+    def _through_stages(self, message: Frame) -> Frame:
+        for stage in self.stages:
+            if isinstance(message, Failed | Rejected):
+                break
+            message = self._handle(stage, message)
+        return message
+
+    def _handle(self, stage: Stage, frame: Frame) -> Frame:
+        started = self._clock()
         envelope: Envelope = frame.envelope
         try:
-            message, findings = self.stage.handle(frame)
+            message, findings = stage.handle(frame)
         except Exception as error:  # noqa: BLE001 - whatever it is, it ends as this frame's dead letter
             self.failed += 1
-            message = self._failure(envelope, error)
+            message = self._failure(stage, envelope, error)
             findings = {}
         record = StageRecord(
-            stage=self.stage.name,
+            stage=stage.name,
             milliseconds=(self._clock() - started) * 1e3,
-            parameters=self.stage.parameters,
+            parameters=stage.parameters,
             findings=findings,
         )
         signed = msgspec.structs.replace(envelope, stages=(*envelope.stages, record))
@@ -172,8 +180,8 @@ class Worker:
         except EncodeError as error:
             # What the stage made is no message: the frame's fault or the stage's, not the loop's.
             self.failed += 1
-            # With the envelope as it came: what cannot be encoded may be in this stage's record.
-            result = self._failure(before, error)
+            # With the envelope as it came: what cannot be encoded may be in a stage's record.
+            result = self._failure(self.stages[-1], before, error)
             parts = encode(result)
         ends_here = isinstance(result, Failed | Rejected)
         outbox = self._sink if ends_here else self._onward
@@ -184,12 +192,12 @@ class Worker:
                 return False
         return True
 
-    def _failure(self, envelope: Envelope, error: Exception) -> Failed:
+    def _failure(self, stage: Stage, envelope: Envelope, error: Exception) -> Failed:
         """Make the dead letter; call it while the error is being handled."""
         self._log.warning("frame.failed", frame=envelope.key, error=repr(error))
         return Failed(
             envelope=envelope,
-            stage=self.stage.name,
+            stage=stage.name,
             reason=fit(_sentence(error), REASON_CHARS),
             traceback=fit(traceback.format_exc(), TRACEBACK_CHARS),
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import structlog
@@ -15,11 +16,12 @@ from .worker import Worker
 IDLE_MS = 100
 
 
-def run(topology: Topology, table: StageTable, stage: Stage) -> None:
+def run(topology: Topology, table: StageTable, stages: Sequence[Stage]) -> None:
     """Warm up, ask for work, and run until told to stop."""
     stop = Stop()
     hold_to_one_thread()
-    stage.warm_up()
+    for stage in stages:
+        stage.warm_up()
     inbox = Requester(table.work)
     sink = Outlet(topology.sink.results)
     onward_address = topology.onward_address(table.name)
@@ -31,7 +33,7 @@ def run(topology: Topology, table: StageTable, stage: Stage) -> None:
         pulse.beat()
         return stop.overdue()
 
-    worker = Worker(stage, inbox, onward, sink, give_up=give_up)
+    worker = Worker(stages, inbox, onward, sink, give_up=give_up)
 
     def figures() -> dict[str, Any]:
         return {

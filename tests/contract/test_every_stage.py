@@ -60,7 +60,7 @@ def test_whatever_it_makes_of_a_frame_the_frame_ends_or_goes_on(name: str) -> No
     example = next(m for m in EXAMPLES.values() if isinstance(m, stage.accepts))
     onward, sink = ListOutbox(refusals=1), ListOutbox()
     inbox = ListInbox([encode(example)])
-    worker = Worker(stage, inbox, onward, sink)
+    worker = Worker([stage], inbox, onward, sink)
     assert worker.step(0)
     assert len(inbox.sent) == 1
     ((parts),) = onward.messages or sink.messages
@@ -76,6 +76,6 @@ def test_a_frame_for_another_stage_is_a_dead_letter(name: str) -> None:
         m for m in EXAMPLES.values() if hasattr(m, "envelope") and not isinstance(m, stage.accepts)
     )
     sink = ListOutbox()
-    assert Worker(stage, ListInbox([encode(other)]), ListOutbox(), sink).step(0)
+    assert Worker([stage], ListInbox([encode(other)]), ListOutbox(), sink).step(0)
     outcome = decode(sink.messages[0], expect=(Failed,))
     assert f"expected {stage.accepts.__name__}" in outcome.reason

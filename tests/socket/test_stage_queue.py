@@ -61,7 +61,7 @@ class Chain:
         onward = Outlet(self.topology.onward_address(STAGE))
         sink = Outlet(self.topology.sink.results)
         self.ends += [onward, sink]
-        return Worker(stage or Halves(), self.worker_socket(), onward, sink)
+        return Worker([stage or Halves()], self.worker_socket(), onward, sink)
 
     def next_frame(self, requester: Requester) -> SurveyImage:
         got: list[SurveyImage] = []
@@ -213,7 +213,7 @@ def test_the_loop_hands_on_rejects_and_buries(chain: Chain) -> None:
 
 def test_a_worker_told_to_stop_does_not_wait_for_a_next_stage_that_is_gone() -> None:
     inbox, nobody = ListInbox([encode(frame(4))]), ListOutbox(refusals=10**9)
-    worker = Worker(Halves(), inbox, nobody, nobody, give_up=lambda: True)
+    worker = Worker([Halves()], inbox, nobody, nobody, give_up=lambda: True)
     assert worker.step(0)
     assert not inbox.sent, "it must not be said to be done"
 

@@ -9,7 +9,7 @@ import pytest
 
 from services.runtime.stage import ParameterError
 from services.runtime.topology import StageTable, Topology, TopologyError
-from services.stages import build_stage, check_stages
+from services.stages import build_stages, check_stages
 
 SHIPPED = Path(__file__).parents[2] / "deploy" / "topology.toml"
 
@@ -50,11 +50,11 @@ def test_stages_that_do_not_fit_are_named(names: tuple[str, ...], complaint: str
 def test_what_is_no_stage_is_named(name: str) -> None:
     table = StageTable(name=name, frames="tcp://127.0.0.1:1", work="tcp://127.0.0.1:2")
     with pytest.raises(TopologyError, match=f"no services/{name}.py with a build"):
-        build_stage(table)
+        build_stages(table)
 
 
 def test_a_wrong_parameter_is_named() -> None:
     boxing = Topology.load(SHIPPED).stage_named("boxing")
     wrong = msgspec.structs.replace(boxing, parameters={"algorithm": 3})
     with pytest.raises(ParameterError, match=r"stage boxing: .*algorithm"):
-        build_stage(wrong)
+        build_stages(wrong)
