@@ -7,7 +7,7 @@ from .errors import DecodeError, EncodeError, ProtocolError, UnexpectedMessage, 
 from .header import FIRST_PART, VERSION
 from .identity import FrameIdentity, offer_number, peek, with_attempt
 from .limits import DEFAULT_LIMITS, Limits
-from .parts import join_parts, split_parts
+from .parts import join_parts, pieces, split_parts
 
 __all__ = [
     "DEFAULT_LIMITS",
@@ -30,6 +30,7 @@ __all__ = [
     "join_parts",
     "offer_number",
     "peek",
+    "pieces",
     "split_parts",
     "with_attempt",
 ]

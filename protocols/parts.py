@@ -5,7 +5,7 @@ Used for spooled frames, dead letters and the committed test vectors; a socket n
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from struct import Struct as Layout
 
 from .arrays import Buffer
@@ -23,13 +23,17 @@ def join_parts(parts: Sequence[Buffer]) -> bytes:
     EncodeError
         If a part is 4 GiB or longer.
     """
-    pieces: list[Buffer] = []
+    return b"".join(pieces(parts))
+
+
+def pieces(parts: Sequence[Buffer]) -> Iterator[Buffer]:
+    """Go through what `join_parts` concatenates, without copying it."""
     for part in parts:
         length = part.nbytes if isinstance(part, memoryview) else len(part)
         if length >= 1 << 32:
             raise EncodeError(f"a part of {length} bytes does not fit behind a 32-bit length")
-        pieces += [_LENGTH.pack(length), part]
-    return b"".join(pieces)
+        yield _LENGTH.pack(length)
+        yield part
 
 
 def split_parts(data: Buffer, *, limits: Limits = DEFAULT_LIMITS) -> list[memoryview]:

@@ -21,6 +21,7 @@ from protocols import (
     decode,
     encode,
     fit,
+    with_attempt,
 )
 from protocols.messages import Envelope, Failed, SurveyImage
 
@@ -30,6 +31,7 @@ from .runtime.ledger import Ledger, LedgerFrame
 from .runtime.spool import Spool
 
 ROWS_AT_ONCE = 256
+READ_AHEAD = 8
 
 
 def first_envelope(run: str, frame: LedgerFrame) -> Envelope:
@@ -59,26 +61,35 @@ class Intake:
     ----------
     ledger, spool
         Where frames and images are.
-    ahead
-        Frames read before they are asked for, at most. Reading runs in threads: decoding a PNG
-        releases the interpreter, and on a network share the wait is the file server's.
-    ahead_bytes
-        Their images together, about: as many frames are read ahead as would fit if all were as
-        large as the largest of late, but one always.
+    most_frames, most_bytes
+        What may be in the chain at once. Half of these bytes, and at most `READ_AHEAD` frames, are
+        read before they are asked for: as many as would fit if all were as large as the largest of
+        late, but one always. Reading runs in threads: decoding a PNG releases the interpreter, and
+        on a network share the wait is the file server's.
+    spooled
+        Whether offered images are in the spool. If not, they are kept in memory until their frame
+        has ended, and a frame whose image an earlier process had waits until it is offered again.
     """
 
-    def __init__(self, ledger: Ledger, spool: Spool, *, ahead: int, ahead_bytes: int) -> None:
+    def __init__(
+        self, ledger: Ledger, spool: Spool, *, most_frames: int, most_bytes: int, spooled: bool
+    ) -> None:
+        self.kept_frames = 0
+        self.kept_bytes = 0
         self._ledger = ledger
         self._spool = spool
-        self._ahead = ahead
-        self._ahead_bytes = ahead_bytes
+        self._most_frames = most_frames
+        self._most_bytes = most_bytes
+        self._ahead = min(READ_AHEAD, most_frames)
+        self._spooled = spooled
         self._large = 1.0
         self._rows: deque[LedgerFrame] = deque()
         self._read_through = -1
         self._reading: deque[tuple[LedgerFrame, Future[Prepared]]] = deque()
-        self._remembered: dict[int, SurveyImage] = {}
+        self._remembered: dict[int, Prepared] = {}
+        self._awaited: dict[int, LedgerFrame] = {}
         self._threads = ThreadPoolExecutor(
-            min(ahead, os.cpu_count() or 1), thread_name_prefix="reader"
+            min(self._ahead, os.cpu_count() or 1), thread_name_prefix="reader"
         )
 
     @property
@@ -86,11 +97,37 @@ class Intake:
         """What `take` would wait for; None when nothing is being read."""
         return self._reading[0][1] if self._reading else None
 
-    def remember(self, seq: int, message: SurveyImage) -> None:
+    def remember(self, seq: int, prepared: Prepared) -> None:
         """Keep a frame that has been accepted in memory, if it will be sent soon."""
-        self._note_size(message.image.nbytes)
-        if len(self._remembered) < self._ahead_now():
-            self._remembered[seq] = message
+        self._note_size(prepared.image_bytes)
+        if not self._spooled:
+            self.kept_frames += 1
+            self.kept_bytes += prepared.image_bytes
+        elif len(self._remembered) >= self._ahead_now():
+            return
+        self._remembered[seq] = prepared
+        if seq in self._awaited:
+            self._rows.appendleft(self._awaited.pop(seq))
+
+    def room(self, asked: int) -> int:
+        """Return how many of so many offered images can be taken in now."""
+        if self._spooled:
+            return asked
+        if not self.kept_frames:
+            return 1
+        fitting = int((self._most_bytes - self.kept_bytes) / self._large)
+        return max(0, min(asked, self._most_frames - self.kept_frames, fitting))
+
+    def awaits(self, seq: int) -> bool:
+        """Say whether a frame is open, and its image is nowhere here."""
+        return seq in self._awaited
+
+    def forget(self, seq: int) -> None:
+        """Let go of a frame that has ended."""
+        kept = self._remembered.pop(seq, None)
+        if kept is not None and not self._spooled:
+            self.kept_frames -= 1
+            self.kept_bytes -= kept.image_bytes
 
     def again(self, frames: Iterable[LedgerFrame]) -> None:
         """Put frames first in line once more."""
@@ -114,7 +151,7 @@ class Intake:
         self._large = max(image_bytes, 0.9 * self._large, 1.0)
 
     def _ahead_now(self) -> int:
-        return max(1, min(self._ahead, int(self._ahead_bytes / self._large)))
+        return max(1, min(self._ahead, int(self._most_bytes / 2 / self._large)))
 
     def _read_ahead(self) -> None:
         # Until the first image is here nobody knows how large they are.
@@ -126,7 +163,26 @@ class Intake:
                     return
                 self._read_through = max(self._read_through, self._rows[-1].seq)
             frame = self._rows.popleft()
-            self._reading.append((frame, self._threads.submit(self._prepare, frame)))
+            reading = self._in_memory(frame)
+            if reading is None and self._is_nowhere(frame):
+                self._awaited[frame.seq] = frame
+                continue
+            self._reading.append((frame, reading or self._threads.submit(self._prepare, frame)))
+
+    def _in_memory(self, frame: LedgerFrame) -> Future[Prepared] | None:
+        take = self._remembered.pop if self._spooled else self._remembered.get
+        prepared = take(frame.seq, None)
+        if prepared is None:
+            return None
+        parts = prepared.parts
+        if frame.attempt > 1:
+            parts = with_attempt(parts, frame.attempt)
+        done: Future[Prepared] = Future()
+        done.set_result(prepared._replace(parts=parts))
+        return done
+
+    def _is_nowhere(self, frame: LedgerFrame) -> bool:
+        return not self._spooled and frame.reference is None and not self._spool.has(frame.seq)
 
     def _prepare(self, frame: LedgerFrame) -> Prepared:
         envelope = first_envelope(self._ledger.run, frame)
@@ -157,10 +213,7 @@ class Intake:
         return SurveyImage(envelope=known, image=read.image)
 
     def _from_spool(self, frame: LedgerFrame, envelope: Envelope) -> SurveyImage:
-        remembered = self._remembered.pop(frame.seq, None)
-        message: SurveyImage = remembered or decode(
-            self._spool.read(frame.seq), expect=(SurveyImage,)
-        )
+        message = decode(self._spool.read(frame.seq), expect=(SurveyImage,))
         return msgspec.structs.replace(message, envelope=envelope)
 
 

@@ -15,23 +15,14 @@ from typing import Any
 
 import structlog
 
-from protocols import DecodeError, EncodeError, decode, encode, fit, offer_number
-from protocols.bounds import REASON_CHARS
-from protocols.messages import (
-    Accepted,
-    Closed,
-    Metadata,
-    Offer,
-    Refused,
-    Started,
-    SurveyImage,
-)
+from protocols import DecodeError, decode
+from protocols.messages import Closed, Started
 
-from .detectors.metadata import MetadataError, checked_from_sender
-from .intake import Intake, Prepared, first_envelope
+from .intake import Intake, Prepared
+from .reception import OFFERS_A_TURN, Reception
 from .runtime.disk import is_full
-from .runtime.endpoints import Dispatcher, Inlet, Outlet, Poller
-from .runtime.ledger import Ledger, LedgerFrame, NewFrame
+from .runtime.endpoints import Inlet, Outlet, Poller
+from .runtime.ledger import Ledger, LedgerFrame
 from .runtime.places import Places
 from .runtime.process import Pulse, Stop
 from .runtime.spool import Spool
@@ -41,9 +32,7 @@ from .runtime.window import Window
 IDLE_MS = 50
 REFUSED_MS = 5
 """Until a queue that took no more is tried again."""
-READ_AHEAD = 8
 READING_MS = 5
-OFFERS_A_TURN = 16
 
 
 class Source:
@@ -62,7 +51,6 @@ class Source:
         self.accepted = self.ledger.accepted()
         self.open = self.ledger.open_count()
         self.window = Window(table.window_frames, table.window_bytes, table.quiet_s)
-        self.refused = 0
         self.resent = 0
         self._clock = clock
         self._log = structlog.get_logger()
@@ -73,14 +61,21 @@ class Source:
         self._intake = Intake(
             self.ledger,
             self._spool,
-            ahead=min(READ_AHEAD, table.window_frames),
-            ahead_bytes=table.window_bytes // 2,
+            most_frames=table.window_frames,
+            most_bytes=table.window_bytes,
+            spooled=table.spool,
+        )
+        self._reception = (
+            Reception(table.offers, self.ledger, self._intake, self._spool if table.spool else None)
+            if table.offers
+            else None
         )
         self._closed = Inlet(table.closed)
         self._chain = Outlet(topology.stage[0].frames)
         self._sink = Outlet(topology.sink.results)
-        self._offers = Dispatcher(table.offers, waiting=OFFERS_A_TURN) if table.offers else None
-        self._poller = Poller([end for end in (self._closed, self._offers) if end is not None])
+        self._poller = Poller([self._closed])
+        if self._reception is not None:
+            self._poller_of_all = Poller([self._closed, self._reception.end])
         self._ready: tuple[LedgerFrame, Prepared] | None = None
         self._ended: dict[int, str] = {}
         self._pulse = Pulse("source", topology.chain.beats, self._figures)
@@ -99,13 +94,18 @@ class Source:
         elif reading is not None and self.window.has_room:
             wait([reading], timeout=READING_MS / 1e3)
             timeout_ms = 0
-        ready = self._poller.wait(timeout_ms)
+        room = self._intake.room(OFFERS_A_TURN)
+        reception = self._reception if room else None
+        poller = self._poller if reception is None else self._poller_of_all
+        ready = poller.wait(timeout_ms)
         if self._closed in ready:
             self._hear_sink()
         if self._ended:
             self._close_frames()
-        if self._offers is not None and self._offers in ready:
-            self._hear_detectors(self._offers)
+        if reception is not None and reception.end in ready:
+            new = reception.hear(room)
+            self.accepted += new
+            self.open += new
         self._send_again(self.window.lost(self._clock()), "no answer")
         self._send()
         self._pulse.beat()
@@ -114,10 +114,10 @@ class Source:
         """Leave; what is open stays open in the ledger."""
         self._pulse.close()
         self._intake.close()
-        ends = (self._closed, self._chain, self._sink, self._offers)
-        for end in ends:
-            if end is not None:
-                end.close()
+        if self._reception is not None:
+            self._reception.close()
+        for end in (self._closed, self._chain, self._sink):
+            end.close()
         self.ledger.close()
 
     def _hear_sink(self) -> None:
@@ -147,6 +147,9 @@ class Source:
         self._ended.clear()
         for seq, outcome in outcomes:
             self.window.close(seq, now)
+            self._intake.forget(seq)
+            if self._reception is not None:
+                self._reception.frame_closed(seq)
             try:
                 self._spool.close(seq, failed=outcome == "failed")
             except OSError as error:
@@ -172,51 +175,6 @@ class Source:
         self._log.warning("frames.sent_again", count=len(seqs), first=seqs[0], why=why)
         self.resent += len(seqs)
         self._intake.again(self.window.reopen(seqs))
-
-    def _hear_detectors(self, offers: Dispatcher) -> None:
-        for _ in range(OFFERS_A_TURN):
-            heard = offers.receive()
-            if heard is None:
-                return
-            peer, parts = heard
-            try:
-                offer = decode(parts, expect=(Offer,))
-            except DecodeError as error:
-                self.refused += 1
-                self._log.warning("offer.undecodable", error=str(error))
-                offers.send(peer, encode(_refusal(parts, error)))
-                continue
-            offers.send(peer, encode(self._accept(offer)))
-
-    def _accept(self, offer: Offer) -> Accepted | Refused:
-        try:
-            metadata = checked_from_sender(offer.metadata)
-        except MetadataError as error:
-            self.refused += 1
-            return Refused(offer=offer.offer, reason=str(error))
-        frame = NewFrame(f"{offer.session} {offer.offer}", metadata, None)
-
-        spooled: list[SurveyImage] = []
-
-        def spool(seq: int, metadata: Metadata) -> None:
-            fresh = LedgerFrame(seq, metadata, None, time.time(), 1)
-            envelope = first_envelope(self.ledger.run, fresh)
-            message = SurveyImage(envelope=envelope, image=offer.image)
-            self._spool.write(seq, encode(message))
-            spooled.append(message)
-
-        try:
-            ((seq, new),) = self.ledger.accept([frame], keep_image=spool)
-        except (OSError, sqlite3.Error, EncodeError) as error:
-            self.refused += 1
-            self._log.error("offer.refused", error=str(error))
-            return Refused(offer=offer.offer, reason=f"the image cannot be kept: {error}")
-        if new:
-            self.accepted += 1
-            self.open += 1
-            # Not before: until it is committed, its number may become another frame's.
-            self._intake.remember(seq, spooled[0])
-        return Accepted(offer=offer.offer, run=self.ledger.run, seq=seq)
 
     def _send(self) -> None:
         while self.window.has_room:
@@ -244,18 +202,10 @@ class Source:
             "in_flight": self.window.frames,
             "in_flight_bytes": self.window.bytes,
             "oldest_s": round(self.window.oldest_age(now), 3),
-            "refused": self.refused,
+            "refused": 0 if self._reception is None else self._reception.refused,
             "resent": self.resent,
             "waits_for_disk": int(bool(self._ended)),
         }
-
-
-def _refusal(parts: list[Any], error: DecodeError) -> Refused:
-    try:
-        number = offer_number(parts)
-    except DecodeError:
-        number = 0
-    return Refused(offer=number, reason=fit(str(error), REASON_CHARS))
 
 
 def run(topology: Topology, places: Places, *, until_drained: bool) -> bool:

@@ -127,12 +127,12 @@ class Ledger:
         self,
         frames: Iterable[NewFrame],
         *,
-        keep_image: Callable[[int, Metadata], None] | None = None,
+        keep_image: Callable[[str, LedgerFrame], None] | None = None,
     ) -> list[tuple[int, bool]]:
         """Write frames down in one transaction; return (seq, is new) of each.
 
         A key that is known keeps its frame and its sequence number. A parent_id that another frame
-        has gets a number behind it, `name#2`. `keep_image(seq, metadata)` is called for each new
+        has gets a number behind it, `name#2`. `keep_image(key, frame)` is called for each new
         frame before anything is committed: when it raises, nothing was accepted.
         """
         answers: list[tuple[int, bool]] = []
@@ -152,7 +152,7 @@ class Ledger:
                     (next_seq, key, known_as.parent_id, encoded, _as_bytes(reference), now),
                 )
                 if keep_image is not None:
-                    keep_image(next_seq, known_as)
+                    keep_image(key, LedgerFrame(next_seq, known_as, reference, now, 1))
                 answers.append((next_seq, True))
                 next_seq += 1
         return answers

@@ -7,9 +7,10 @@ sequence number alone, never from what a sender wrote.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from io import FileIO
 from pathlib import Path
 
-from protocols import Buffer, join_parts, split_parts
+from protocols import Buffer, pieces, split_parts
 
 
 class Spool:
@@ -41,7 +42,9 @@ class Spool:
         path = self._folder / name_of(seq)
         partial = path.with_suffix(".partial")
         try:
-            partial.write_bytes(join_parts(parts))
+            with partial.open("wb", buffering=0) as file:
+                for piece in pieces(parts):
+                    _write_all(file, piece)
             partial.replace(path)
         except OSError:
             partial.unlink(missing_ok=True)
@@ -54,6 +57,10 @@ class Spool:
     def seqs(self) -> list[int]:
         """Return the frames that are here."""
         return [int(path.stem) for path in self._folder.glob("*.hf") if path.stem.isdecimal()]
+
+    def has(self, seq: int) -> bool:
+        """Say whether a frame is here."""
+        return (self._folder / name_of(seq)).exists()
 
     def close(self, seq: int, *, failed: bool) -> None:
         """Forget a frame that is closed, or move it where it is wanted."""
@@ -69,6 +76,12 @@ class Spool:
         if path.exists():
             folder.mkdir(parents=True, exist_ok=True)
             path.replace(folder / path.name)
+
+
+def _write_all(file: FileIO, data: Buffer) -> None:
+    rest = memoryview(data).cast("B")
+    while rest:  # a raw file may take a part only
+        rest = rest[file.write(rest) :]
 
 
 def name_of(seq: int) -> str:

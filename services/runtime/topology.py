@@ -57,6 +57,9 @@ class SourceTable(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """Frames in the chain and not yet closed, at most."""
     window_bytes: Positive = 256 * 1024 * 1024
     """Their images together, at most."""
+    spool: bool = True
+    """Offered images are on disk before they are accepted. If not, they are in memory only, and an
+    offer is answered when its frame has ended: until then the detector keeps the image."""
     keep_first: Annotated[int, Meta(ge=0)] = 100
     """Images of so many frames outlive their frame in the spool, for the pictures."""
     quiet_s: PositiveSeconds = 30.0

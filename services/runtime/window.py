@@ -16,7 +16,6 @@ class _Sent:
     size: int
     at: float
     closed_before: int
-    again: bool = False
 
 
 class Window:

@@ -31,12 +31,13 @@ from services.detectors.client import Detector, NotAccepted
 from services.detectors.files import ReadImage, read_image
 from services.files_run import FilesRun
 from services.files_run import accept_files as accept_run
+from services.reception import OFFERS_A_TURN
 from services.runtime.endpoints import Inlet, Outlet, Requester
 from services.runtime.ledger import Ledger, NewFrame
 from services.runtime.places import Places
 from services.runtime.spool import name_of
 from services.runtime.topology import Topology
-from services.source import OFFERS_A_TURN, Source
+from services.source import Source
 from tests.helpers.hostile_wire import HOSTILE
 
 from .conftest import until
@@ -86,9 +87,9 @@ class Around:
     def say(self, message: Closed | Started) -> None:
         until(lambda: self.acknowledge.send(encode(message)), self.turn)
 
-    def send_in_thread(self, count: int) -> threading.Thread:
+    def send_in_thread(self, count: int, *, window: int = 8) -> threading.Thread:
         def work() -> None:
-            with Detector(self.offers, name="camera") as detector:
+            with Detector(self.offers, name="camera", window=window) as detector:
                 for number in range(count):
                     detector.send(IMAGE + number, composition="Au40Ag60", pixel_size_nm=0.1)
 
@@ -395,6 +396,95 @@ def test_a_reader_that_breaks_buries_its_file_only(
     assert around.failed[0].reason == "MemoryError: no 3 TiB here"
     assert "in breaks" in around.failed[0].traceback
     around.stop()
+
+
+@pytest.fixture
+def in_memory(topology: Topology, places: Places) -> Iterator[Around]:
+    """A source that has no spool."""
+    source = msgspec.structs.replace(topology.source, spool=False)
+    found = Around(msgspec.structs.replace(topology, source=source), places)
+    yield found
+    found.stop()
+
+
+def test_without_a_spool_an_offer_is_answered_when_its_frame_has_ended(in_memory: Around) -> None:
+    around = in_memory
+    thread = around.send_in_thread(2)
+    around.until(lambda: len(around.frames) == 2)
+    assert not list(around.places.spool.iterdir())
+    assert thread.is_alive(), "accepted although the image is in memory only"
+    around.close_frames(0, 1)
+    around.until(lambda: not thread.is_alive())
+    around.until(lambda: around.source.drained)
+    assert around.source._intake.kept_frames == around.source._intake.kept_bytes == 0
+
+
+def test_without_a_spool_a_frame_is_sent_again_from_memory(in_memory: Around) -> None:
+    around = in_memory
+    around.say(Started(service="boxing.queue", epoch="one"))
+    thread = around.send_in_thread(2)
+    around.until(lambda: len(around.frames) == 2)
+    around.say(Started(service="boxing.queue", epoch="two"))
+    around.until(lambda: len(around.frames) == 4)
+    assert [f.envelope.attempt for f in around.frames] == [1, 1, 2, 2]
+    assert np.array_equal(around.frames[2].image, IMAGE)
+    around.close_frames(0, 1)
+    around.until(lambda: not thread.is_alive())
+
+
+def test_without_a_spool_a_restarted_source_waits_until_the_image_is_offered_again(
+    in_memory: Around,
+) -> None:
+    around = in_memory
+    detector = Requester(around.offers)
+    detector.send(encode(offer(1)))
+    around.until(lambda: around.frames)
+    around.restart()
+    around.frames.clear()
+    assert around.source.open == 1
+    detector.send(encode(offer(2, IMAGE + 2)))
+    around.until(lambda: around.frames)
+    assert [f.envelope.seq for f in around.frames] == [1]
+    detector.send(encode(offer(1)))
+    around.until(lambda: len(around.frames) == 2)
+    again = around.frames[1]
+    assert again.envelope.key[1] == 0
+    assert np.array_equal(again.image, IMAGE)
+    around.close_frames(0, 1)
+    answers: list[Accepted] = []
+
+    def look() -> None:
+        around.turn()
+        parts = detector.receive()
+        if parts is not None:
+            answers.append(decode(parts, expect=(Accepted,)))
+
+    until(lambda: len(answers) == 2, look)
+    assert sorted(answer.seq for answer in answers) == [0, 1]
+    # Of a frame that has ended the answer comes at once.
+    detector.send(encode(offer(1)))
+    until(lambda: len(answers) == 3, look)
+    assert answers[2].seq == 0
+    assert around.source.accepted == 2
+    detector.close(0)
+
+
+def test_without_a_spool_no_more_images_than_the_window_are_in_memory(in_memory: Around) -> None:
+    around = in_memory
+    thread = around.send_in_thread(7, window=7)
+    around.until(lambda: len(around.frames) == 4)
+    most = 0
+
+    def turn() -> None:
+        nonlocal most
+        around.turn()
+        most = max(most, around.source._intake.kept_frames)
+
+    for done in range(7):
+        until(lambda: len(around.frames) > done, turn)  # noqa: B023 - called at once
+        around.close_frames(done)
+    until(lambda: not thread.is_alive(), turn)
+    assert most == 4
 
 
 def test_a_client_without_a_source_says_so() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from protocols.messages import Metadata
-from services.runtime.ledger import Ledger, LedgerError, NewFrame
+from services.runtime.ledger import Ledger, LedgerError, LedgerFrame, NewFrame
 
 
 def new(name: str, reference: str | None = "file") -> NewFrame:
@@ -63,7 +63,7 @@ def test_only_what_was_sent_counts_an_attempt_more(path: Path) -> None:
 
 
 def test_an_image_that_cannot_be_kept_was_not_accepted(path: Path) -> None:
-    def disk_full(_seq: int, _metadata: Metadata) -> None:
+    def disk_full(_key: str, _frame: LedgerFrame) -> None:
         raise OSError(28, "No space left on device")
 
     with Ledger(path) as ledger:

@@ -1,0 +1,161 @@
+"""Where detectors offer images: accepted means written into the ledger, and the image is kept.
+
+With a spool the image is on disk before the offer is answered. Without one it is in memory only, so
+the answer waits until the frame has ended: until then the detector has the image too, and offers it
+again when this process was started anew.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import structlog
+from numpy.typing import NDArray
+
+from protocols import DecodeError, EncodeError, decode, encode, fit, offer_number
+from protocols.bounds import REASON_CHARS
+from protocols.messages import Accepted, Offer, Refused, SurveyImage
+
+from .detectors.metadata import MetadataError, checked_from_sender
+from .intake import Intake, Prepared, first_envelope
+from .runtime.endpoints import Dispatcher
+from .runtime.ledger import Ledger, LedgerFrame, NewFrame
+from .runtime.spool import Spool
+
+OFFERS_A_TURN = 16
+"""Taken in and accepted together, in one transaction; as many of a detector wait in memory."""
+
+
+class _Heard(NamedTuple):
+    peer: bytes
+    offer: Offer
+    frame: NewFrame
+
+
+class Reception:
+    """One source's end for detectors.
+
+    Parameters
+    ----------
+    address
+        To listen on.
+    ledger, intake
+        Where frames are written down, and where their images go from here.
+    spool
+        Where images are kept; None keeps them in memory.
+    """
+
+    def __init__(self, address: str, ledger: Ledger, intake: Intake, spool: Spool | None) -> None:
+        self.accepted = 0
+        self.refused = 0
+        self.end = Dispatcher(address, waiting=OFFERS_A_TURN)
+        self._ledger = ledger
+        self._intake = intake
+        self._spool = spool
+        self._unanswered: dict[int, tuple[bytes, int]] = {}
+        self._log = structlog.get_logger()
+
+    def hear(self, at_most: int) -> int:
+        """Accept or refuse what has come; return how many frames are new."""
+        heard = self._heard(at_most)
+        if not heard:
+            return 0
+        before = self.accepted
+        try:
+            self._accept(heard)
+        except (OSError, sqlite3.Error, EncodeError):
+            # Whichever it was, none was accepted: find out one by one.
+            for each in heard:
+                self._accept_or_refuse(each)
+        return self.accepted - before
+
+    def frame_closed(self, seq: int) -> None:
+        """Tell the detector that waits for it, if one does."""
+        waiting = self._unanswered.pop(seq, None)
+        if waiting is not None:
+            peer, number = waiting
+            self._say(peer, Accepted(offer=number, run=self._ledger.run, seq=seq))
+
+    def close(self) -> None:
+        """Leave."""
+        self.end.close()
+
+    def _heard(self, at_most: int) -> list[_Heard]:
+        heard: list[_Heard] = []
+        for _ in range(at_most):
+            came = self.end.receive()
+            if came is None:
+                break
+            peer, parts = came
+            try:
+                offer = decode(parts, expect=(Offer,))
+                metadata = checked_from_sender(offer.metadata)
+            except DecodeError as error:
+                self._refuse(peer, _number_of(parts), error)
+            except MetadataError as error:
+                self._refuse(peer, offer.offer, error)
+            else:
+                key = f"{offer.session} {offer.offer}"
+                heard.append(_Heard(peer, offer, NewFrame(key, metadata, None)))
+        return heard
+
+    def _accept(self, heard: Sequence[_Heard]) -> None:
+        """Accept all of them, or raise and accept none."""
+        images = {each.frame.key: each.offer.image for each in heard}
+        prepared: dict[int, Prepared] = {}
+
+        def keep(key: str, fresh: LedgerFrame) -> None:
+            prepared[fresh.seq] = self._prepare(fresh, images[key])
+
+        accepted = self._ledger.accept([each.frame for each in heard], keep_image=keep)
+        # Not before: until it is committed, a number may become another frame's.
+        for seq, image in prepared.items():
+            self._intake.remember(seq, image)
+        self.accepted += len(prepared)
+        for each, (seq, new) in zip(heard, accepted, strict=True):
+            self._answer(each, seq, new=new)
+
+    def _accept_or_refuse(self, heard: _Heard) -> None:
+        try:
+            self._accept([heard])
+        except (OSError, sqlite3.Error, EncodeError) as error:
+            self._refuse(heard.peer, heard.offer.offer, f"the image cannot be kept: {error}")
+
+    def _prepare(self, fresh: LedgerFrame, image: NDArray[Any]) -> Prepared:
+        envelope = first_envelope(self._ledger.run, fresh)
+        parts = encode(SurveyImage(envelope=envelope, image=image))
+        if self._spool is not None:
+            self._spool.write(fresh.seq, parts)
+        return Prepared(parts, image.nbytes, failed=False)
+
+    def _answer(self, heard: _Heard, seq: int, *, new: bool) -> None:
+        if self._spool is None and (new or self._ledger.outcome(seq) is None):
+            self._unanswered[seq] = (heard.peer, heard.offer.offer)
+            if not new and self._intake.awaits(seq):
+                self._bring_back(heard, seq)
+        else:
+            number = heard.offer.offer
+            self._say(heard.peer, Accepted(offer=number, run=self._ledger.run, seq=seq))
+
+    def _bring_back(self, heard: _Heard, seq: int) -> None:
+        """Take the image of a frame that an earlier source had in memory."""
+        ((frame),) = self._ledger.open_frames(seq - 1, 1)
+        self._intake.remember(seq, self._prepare(frame, heard.offer.image))
+
+    def _refuse(self, peer: bytes, number: int, why: object) -> None:
+        self.refused += 1
+        self._log.error("offer.refused", error=str(why))
+        self._say(peer, Refused(offer=number, reason=fit(str(why), REASON_CHARS)))
+
+    def _say(self, peer: bytes, answer: Accepted | Refused) -> None:
+        # A detector that is gone offers again when it is back, and is answered then.
+        self.end.send(peer, encode(answer))
+
+
+def _number_of(parts: Sequence[Any]) -> int:
+    try:
+        return offer_number(parts)
+    except DecodeError:
+        return 0
