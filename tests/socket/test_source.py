@@ -472,7 +472,6 @@ def test_without_a_spool_a_restarted_source_waits_until_the_image_is_offered_aga
 def test_without_a_spool_no_more_images_than_the_window_are_in_memory(in_memory: Around) -> None:
     around = in_memory
     thread = around.send_in_thread(7, window=7)
-    around.until(lambda: len(around.frames) == 4)
     most = 0
 
     def turn() -> None:
@@ -480,6 +479,7 @@ def test_without_a_spool_no_more_images_than_the_window_are_in_memory(in_memory:
         around.turn()
         most = max(most, around.source._intake.kept_frames)
 
+    until(lambda: len(around.frames) == 4, turn)
     for done in range(7):
         until(lambda: len(around.frames) > done, turn)  # noqa: B023 - called at once
         around.close_frames(done)
