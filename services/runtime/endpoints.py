@@ -104,7 +104,27 @@ class Socket:
         for index, part in enumerate(parts):
             flags = zmq.NOBLOCK | (zmq.SNDMORE if index < last else 0)
             size = part.nbytes if isinstance(part, memoryview) else len(part)
-            self._socket.send(part, flags, copy=size < HANDS_FREE_COPY)
+            if size < HANDS_FREE_COPY:
+                self._socket.send(part, flags)
+            else:
+                self._socket.send(_as_it_came(part, size), flags, copy=False)
+
+
+def _as_it_came(part: Any, size: int) -> Any:  # noqa: ANN401 - whatever a socket sends
+    """Return the received frame that a buffer is all of, if it is one; else the buffer.
+
+    ZeroMQ passes its own frame on by counting one user more. Of a foreign buffer it has to report
+    when it is done with it, which wakes a thread of Python for each.
+    """
+    owner = part
+    while not isinstance(owner, zmq.Frame):
+        if isinstance(owner, memoryview):
+            owner = owner.obj
+        elif (base := getattr(owner, "base", None)) is not None:
+            owner = base  # of an array, what it looks at
+        else:
+            return part
+    return owner if len(owner) == size else part
 
 
 class Outlet(Socket):
