@@ -63,7 +63,12 @@ def _run(asked: argparse.Namespace, topology: Topology, places: Places) -> int:
     elif asked.role == "source":
         from . import source  # noqa: PLC0415
 
-        drained = source.run(topology, places, until_drained=asked.until_drained)
+        queue = None
+        if topology.source.holds_first_queue:
+            from .stage_queue import StageQueue  # noqa: PLC0415
+
+            queue = StageQueue(topology, topology.stage[0].name, here=True)
+        drained = source.run(topology, places, until_drained=asked.until_drained, queue=queue)
         if asked.until_drained and not drained:
             return exit_codes.INTERRUPTED
     elif asked.role == "sink":

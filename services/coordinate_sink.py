@@ -25,7 +25,11 @@ from .runtime.topology import Topology
 
 IDLE_MS = 100
 COMMIT_AT_ONCE = 256
-"""Outcomes in one transaction, at most; it takes what is there and waits for none."""
+"""Outcomes in one transaction, at most."""
+GATHER_S = 0.003
+"""While outcomes stream in, so long is waited for more of them: a commit costs as much as ten."""
+STREAMING_S = 0.02
+"""They stream when the last commit was not longer ago than this; a single one never waits."""
 
 
 class CoordinateSink:
@@ -37,6 +41,7 @@ class CoordinateSink:
         places: Places,
         *,
         pause: Callable[[float], None] = time.sleep,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.store = ResultStore(places.results, writer=Writer.this())
         self.undecodable = 0
@@ -45,6 +50,8 @@ class CoordinateSink:
         self._source = Outlet(topology.source.closed)
         self._poller = Poller([self._results])
         self._pause = pause
+        self._clock = clock
+        self._last_commit = -STREAMING_S
         self._uncommitted: list[Outcome] = []
         self._unsaid: deque[Closed | Started] = deque()
         self._pulse = Pulse("sink", topology.chain.beats, self._figures)
@@ -55,7 +62,8 @@ class CoordinateSink:
         if self._uncommitted:
             self._pause(AGAIN_S)
         else:
-            self._poller.wait(timeout_ms)
+            if self._poller.wait(timeout_ms) and self._streaming:
+                self._pause(GATHER_S)
             self._uncommitted = self._take_in()
         committed = self._commit()
         self._acknowledge(committed)
@@ -84,8 +92,13 @@ class CoordinateSink:
                 raise
             self._log.error("results.disk_full", error=str(error))
             return []
+        self._last_commit = self._clock()
         committed, self._uncommitted = self._uncommitted, []
         return committed
+
+    @property
+    def _streaming(self) -> bool:
+        return self._clock() - self._last_commit < STREAMING_S
 
     def _take_in(self) -> list[Outcome]:
         outcomes: list[Outcome] = []

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import wait
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
 
@@ -21,7 +21,7 @@ from protocols.messages import Closed, Started
 from .intake import Intake, Prepared
 from .reception import OFFERS_A_TURN, Reception
 from .runtime.disk import is_full
-from .runtime.endpoints import Inlet, Outlet, Poller
+from .runtime.endpoints import Inlet, Outlet, Poller, Socket
 from .runtime.ledger import Ledger, LedgerFrame
 from .runtime.places import Places
 from .runtime.process import Pulse, Stop
@@ -35,14 +35,40 @@ REFUSED_MS = 5
 READING_MS = 5
 
 
+class QueueHere(Protocol):
+    """The first stage's queue, when it runs in the source's process."""
+
+    ends: tuple[Socket, ...]
+
+    def send(self, parts: Sequence[Any], *, timeout_ms: int = 0) -> bool:
+        """Take a frame; False when it takes none now."""
+
+    def turn(self, ready: set[Socket]) -> None:
+        """Do what can be done, some of its ends being ready."""
+
+    def close(self) -> None:
+        """Leave."""
+
+
 class Source:
-    """One chain's source; `step` turns its loop once."""
+    """One chain's source; `step` turns its loop once.
+
+    Parameters
+    ----------
+    topology, places
+        Addresses, and where ledger and spool are.
+    queue
+        The first stage's, if it runs in this process: an image then crosses a socket less.
+    clock
+        Seconds, monotonic.
+    """
 
     def __init__(
         self,
         topology: Topology,
         places: Places,
         *,
+        queue: QueueHere | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         table = topology.source
@@ -71,11 +97,13 @@ class Source:
             else None
         )
         self._closed = Inlet(table.closed)
-        self._chain = Outlet(topology.stage[0].frames)
+        self._queue = queue
+        self._chain = queue or Outlet(topology.stage[0].frames)
         self._sink = Outlet(topology.sink.results)
-        self._poller = Poller([self._closed])
+        ends = [self._closed, *(queue.ends if queue is not None else ())]
+        self._poller = Poller(ends)
         if self._reception is not None:
-            self._poller_of_all = Poller([self._closed, self._reception.end])
+            self._poller_of_all = Poller([*ends, self._reception.end])
         self._ready: tuple[LedgerFrame, Prepared] | None = None
         self._ended: dict[int, str] = {}
         self._pulse = Pulse("source", topology.chain.beats, self._figures)
@@ -108,6 +136,8 @@ class Source:
             self.open += new
         self._send_again(self.window.lost(self._clock()), "no answer")
         self._send()
+        if self._queue is not None:
+            self._queue.turn(ready)
         self._pulse.beat()
 
     def close(self) -> None:
@@ -208,10 +238,12 @@ class Source:
         }
 
 
-def run(topology: Topology, places: Places, *, until_drained: bool) -> bool:
+def run(
+    topology: Topology, places: Places, *, until_drained: bool, queue: QueueHere | None = None
+) -> bool:
     """Run until told to stop, or until every accepted frame is closed; say whether all are."""
     stop = Stop()
-    source = Source(topology, places)
+    source = Source(topology, places, queue=queue)
     while not stop and not (until_drained and source.drained):
         source.step()
     source.close()

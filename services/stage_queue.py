@@ -18,20 +18,36 @@ from protocols import DecodeError, EncodeError, decode, encode, envelope_of, pee
 from protocols.messages import Credit, Failed, Probe, Started
 
 from .runtime.dispatch import Dispatch, Entry
-from .runtime.endpoints import Dispatcher, Inlet, Outlet, Poller
+from .runtime.endpoints import Dispatcher, Inlet, Outlet, Poller, Socket
 from .runtime.process import Pulse, Stop
 from .runtime.topology import Topology
 
 PROBE_EVERY_S = 0.4
 """Each worker is probed so often: a send to one that is gone fails at once."""
 IDLE_MS = 100
+HELD_FOR_SENDER = 16
 
 
 class StageQueue:
-    """One stage's queue; `step` turns its loop once."""
+    """One stage's queue; `step` turns its loop once.
+
+    Parameters
+    ----------
+    topology, stage
+        Addresses, and which stage's they are.
+    here
+        Frames come by `send` from the same process, and no socket is bound for them.
+    clock
+        Seconds, monotonic.
+    """
 
     def __init__(
-        self, topology: Topology, stage: str, *, clock: Callable[[], float] = time.monotonic
+        self,
+        topology: Topology,
+        stage: str,
+        *,
+        here: bool = False,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         table = topology.stage_named(stage)
         self.stage = stage
@@ -40,32 +56,45 @@ class StageQueue:
         self._clock = clock
         self._probed = 0.0
         self._log = structlog.get_logger(stage=stage)
-        self._frames = Inlet(table.frames)
+        self._frames = None if here else Inlet(table.frames)
         self._work = Dispatcher(table.work)
         self._sink = Outlet(topology.sink.results)
         self._acknowledge = Outlet(topology.source.closed)
-        self._poller = Poller([self._frames, self._work])
+        self.ends: tuple[Socket, ...] = (
+            (self._work,) if self._frames is None else (self._frames, self._work)
+        )
+        self._poller = Poller(self.ends)
         self._unsaid: deque[tuple[Outlet, Any]] = deque()
         self._pulse = Pulse(f"{stage}.queue", topology.chain.beats, self._figures)
         started = Started(service=f"{stage}.queue", epoch=self._pulse.epoch)
         self._unsaid.append((self._acknowledge, started))
 
     def step(self, timeout_ms: float = IDLE_MS) -> None:
-        """Take in what has come, give out what can go."""
-        ready = self._poller.wait(timeout_ms)
+        """Wait for what comes, and do what can be done."""
+        self.turn(self._poller.wait(timeout_ms))
+
+    def turn(self, ready: set[Socket]) -> None:
+        """Take in what has come to the ends that are ready, give out what can go."""
         if self._work in ready:
             self._hear_workers()
-        if self._frames in ready:
-            self._take_in()
+        if self._frames is not None and self._frames in ready:
+            self._take_in(self._frames)
         self._give_out()
         self._look_after_workers()
         self._say()
         self._pulse.beat()
 
+    def send(self, parts: Sequence[Any], *, timeout_ms: int = 0) -> bool:  # noqa: ARG002 - as an outlet's
+        """Take a frame from this process; False when as many wait as an outlet would hold."""
+        if self.dispatch.waiting >= HELD_FOR_SENDER:
+            return False
+        self._add(parts)
+        return True
+
     def close(self) -> None:
         """Leave; frames held here are sent again by the source when a new epoch starts."""
         self._pulse.close()
-        for end in (self._frames, self._work, self._sink, self._acknowledge):
+        for end in (*self.ends, self._sink, self._acknowledge):
             end.close()
 
     def _hear_workers(self) -> None:
@@ -86,15 +115,18 @@ class StageQueue:
                 leaving=credit.leaving,
             )
 
-    def _take_in(self) -> None:
-        while (parts := self._frames.receive()) is not None:
-            try:
-                identity = peek(parts)
-            except DecodeError as error:
-                self.undecodable += 1
-                self._log.warning("frame.undecodable", error=str(error))
-                continue
-            self.dispatch.add((identity.run, identity.seq), parts, self._clock())
+    def _take_in(self, frames: Inlet) -> None:
+        while (parts := frames.receive()) is not None:
+            self._add(parts)
+
+    def _add(self, parts: Sequence[Any]) -> None:
+        try:
+            identity = peek(parts)
+        except DecodeError as error:
+            self.undecodable += 1
+            self._log.warning("frame.undecodable", error=str(error))
+            return
+        self.dispatch.add((identity.run, identity.seq), parts, self._clock())
 
     def _give_out(self) -> None:
         while (leased := self.dispatch.assign(self._clock())) is not None:

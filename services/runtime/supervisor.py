@@ -101,7 +101,8 @@ class Supervisor:
 
     def start(self) -> None:
         """Start every process; returns at once."""
-        for table in self.topology.stage:
+        held = int(self.topology.source.holds_first_queue)
+        for table in self.topology.stage[held:]:
             self._start(f"{table.name}.queue", ["queue", table.name])
         self._start("sink", ["sink"])
         self._start("source", ["source", *(["--until-drained"] if self._until_drained else [])])

@@ -60,6 +60,8 @@ class SourceTable(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     spool: bool = True
     """Offered images are on disk before they are accepted. If not, they are in memory only, and an
     offer is answered when its frame has ended: until then the detector keeps the image."""
+    holds_first_queue: bool = False
+    """The first stage's queue runs in the source's process: an image crosses a socket less."""
     keep_first: Annotated[int, Meta(ge=0)] = 100
     """Images of so many frames outlive their frame in the spool, for the pictures."""
     quiet_s: PositiveSeconds = 30.0
