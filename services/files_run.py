@@ -11,6 +11,7 @@ import json
 import os
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -68,8 +69,12 @@ def check_out(run: FilesRun) -> None:
             raise OtherRun(f"--out {run.out} is where the images are; choose another folder")
 
 
-def accept_files(run: FilesRun, places: Places) -> tuple[int, int]:
+def accept_files(
+    run: FilesRun, places: Places, *, passed_over: Counter[str] | None = None
+) -> tuple[int, int]:
     """Write the files into the ledger; return how many frames it holds and how many are open.
+
+    `passed_over` counts what is not taken, see `find_images`.
 
     Raises
     ------
@@ -79,7 +84,7 @@ def accept_files(run: FilesRun, places: Places) -> tuple[int, int]:
         The composition or the metadata table is wrong.
     """
     resolver = Resolver(table=run.metadata, composition=run.composition, n_elements=run.n_elements)
-    found = find_images(run.paths, recursive=run.recursive)
+    found = find_images(run.paths, recursive=run.recursive, passed_over=passed_over)
     with Ledger(places.ledger) as ledger:
         _check_settings(ledger, run, places)
         ledger.accept(_new_frames(resolver, found))

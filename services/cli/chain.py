@@ -94,7 +94,9 @@ def down(
     drain: Annotated[
         float, typer.Option(help="Seconds to wait for open frames before stopping.")
     ] = 30.0,
-    pictures: Annotated[int, typer.Option(help="Overlays of the first N images.")] = 100,
+    pictures: Annotated[
+        int, typer.Option(help="Overlays of the first N images; 0 for none.", min=0)
+    ] = 100,
 ) -> None:
     """Let open frames finish, stop the chain, write its tables."""
     chain = load(topology)

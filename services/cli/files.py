@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import time
+from collections import Counter
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,6 +14,7 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from services.account import Account, NoAccount, read_account
+from services.detectors.file_finding import FOLDERS, MICROSCOPE_FORMATS, NOT_READ_YET
 
 if TYPE_CHECKING:
     from services.files_run import FilesRun
@@ -25,7 +27,7 @@ from services.runtime.topology import STAGES
 
 from . import compile_first
 from .chain import parse_workers
-from .options import Algorithm, Composition, Elements, Json, Paths
+from .options import Algorithm, Composition, Elements, Json, Paths, Pictures
 from .terminal import (
     account_line,
     complain,
@@ -42,7 +44,6 @@ SAID_AT_MOST = 5
 """Failed images that are named on the terminal; frames.csv has all."""
 
 Out = Annotated[Path, typer.Option("--out", help="Where everything is written.")]
-Pictures = Annotated[int, typer.Option(help="Overlays of the first N images; 0 for none.", min=0)]
 
 
 def run(
@@ -59,7 +60,7 @@ def run(
     metadata: Annotated[
         Path | None,
         typer.Option(
-            help="Table with the columns file, composition, pixel_size_nm, ...; "
+            help="Table with the columns file, composition, n_elements, pixel_size_nm, ...; "
             "a metadata.csv beside the images is taken by itself."
         ),
     ] = None,
@@ -124,8 +125,10 @@ def carry_out(asked: FilesRun, *, pictures: int) -> Account:
 def _run_chain(asked: FilesRun, places: Places) -> None:
     from services.files_run import accept_files
 
+    passed_over: Counter[str] = Counter()
     with err.status("looking for images"):
-        frames, still_open = accept_files(asked, places)
+        frames, still_open = accept_files(asked, places, passed_over=passed_over)
+    _say_what_is_passed_over(passed_over)
     if frames == 0:
         fail("no images there: PNG, TIFF, JPEG or NPY files are taken; --recursive looks deeper")
     if still_open == 0:
@@ -135,6 +138,16 @@ def _run_chain(asked: FilesRun, places: Places) -> None:
     if not _watched(asked, places, frames, still_open):
         err.print(f"stopped; {account_line(read_account(places))}", soft_wrap=True)
         fail("the same command goes on from here", exit_codes.INTERRUPTED)
+
+
+def _say_what_is_passed_over(passed_over: Counter[str]) -> None:
+    folders = passed_over.pop(FOLDERS, 0)
+    if folders:
+        err.print(f"passed over: {folders} folders inside; --recursive looks into them")
+    formats = {s: n for s, n in sorted(passed_over.items()) if s in MICROSCOPE_FORMATS}
+    if formats:
+        counted = ", ".join(f"{n} {suffix}" for suffix, n in formats.items())
+        err.print(f"passed over: {counted}; {NOT_READ_YET}")
 
 
 def _say_what_failed(out_dir: Path) -> None:

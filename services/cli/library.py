@@ -37,6 +37,7 @@ def demo(
     seed: Annotated[int, typer.Option(help="Of the emulator.", min=0)] = DEMO_SEED,
 ) -> None:
     """Emulate a megalibrary, send it through the chain, draw and explain what happened."""
+    from services.coverage import covered_shares
     from services.files_run import FilesRun
     from services.report import write_hero
 
@@ -48,10 +49,11 @@ def demo(
         shutil.rmtree(results)
     out.print("2. Sending them through the chain: gate, preprocessing, clustering, boxing, sink.")
     account = carry_out(FilesRun(paths=[images], out=results), pictures=n)
+    covered = sorted(covered_shares(Places(results), images))
     write_hero(Places(results))
     summary = json.loads((results / "summary.json").read_text())
     out.print("3. Done.\n")
-    out.print(_story(account, summary, results), soft_wrap=True)
+    out.print(_story(account, summary, covered, results), soft_wrap=True)
     raise typer.Exit(exit_status(account))
 
 
@@ -71,7 +73,7 @@ def _emulate(folder: Path, n: int, seed: int) -> None:
             fail(f"{folder}: {error.strerror}", exit_codes.BROKEN)
 
 
-def _story(account: Account, summary: dict[str, Any], results: Path) -> str:
+def _story(account: Account, summary: dict[str, Any], covered: list[float], results: Path) -> str:
     boxes, times = summary["boxes_per_image"], summary["total_time"]
     lines = [f"Every frame is accounted for: {account_line(account)}."]
     if boxes:
@@ -89,6 +91,12 @@ def _story(account: Account, summary: dict[str, Any], results: Path) -> str:
             "Finding the boxes took "
             f"{summary['process_ms']['median']:.1f} ms an image in the median, in "
             f"{len(summary['stage_ms'])} stages that are processes of their own."
+        )
+    if covered:
+        lines.append(
+            f"Of a particle they cover {100 * covered[len(covered) // 2]:.0f} % in the median and "
+            f"{100 * covered[0]:.0f} % at worst, says the emulator's truth: dark rims beside "
+            "bright phases are what the published method leaves out."
         )
     lines += [
         "",

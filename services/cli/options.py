@@ -17,9 +17,10 @@ TopologyFile = Annotated[
         help="The chain's description; deploy/topology.toml by default.",
     ),
 ]
+Pictures = Annotated[int, typer.Option(help="Overlays of the first N images; 0 for none.", min=0)]
 Composition = Annotated[
     str | None,
-    typer.Option(help="Of every image, as in Au40Ag60; before table, file name and file."),
+    typer.Option(help="As in Au40Ag60, of every image; goes before table, file name and file."),
 ]
 Elements = Annotated[
     int | None, typer.Option("--n-elements", help="Instead of a composition.", min=1, max=118)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import stat
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,9 @@ from services.runtime.places import SKIP_MARKER
 
 from .names import root_labels
 
+FOLDERS = "folders"
+MICROSCOPE_FORMATS = frozenset({".dm3", ".dm4", ".emd", ".ser", ".mrc"})
+NOT_READ_YET = "microscope formats are not read yet: export TIFF"
 SUFFIXES = frozenset({".png", ".tif", ".tiff", ".jpg", ".jpeg", ".npy"})
 
 _KINDS = (
@@ -49,7 +53,9 @@ class Found:
     problem: str | None = None
 
 
-def find_images(paths: Sequence[Path], *, recursive: bool = False) -> Iterator[Found]:
+def find_images(
+    paths: Sequence[Path], *, recursive: bool = False, passed_over: Counter[str] | None = None
+) -> Iterator[Found]:
     """Find the images that paths mean.
 
     Parameters
@@ -59,6 +65,8 @@ def find_images(paths: Sequence[Path], *, recursive: bool = False) -> Iterator[F
         images (`SUFFIXES`, in capitals too); hidden ones are left out.
     recursive : bool
         Look into folders inside folders, hidden and marked ones (`SKIP_MARKER`) left out.
+    passed_over : Counter, optional
+        Counts what a folder holds and is not taken: by suffix in lower case, and `FOLDERS`.
 
     Yields
     ------
@@ -71,7 +79,7 @@ def find_images(paths: Sequence[Path], *, recursive: bool = False) -> Iterator[F
     folders = [path if _is_folder(path) else path.absolute().parent for path in paths]
     labels = root_labels(folders)
     files = {os.path.realpath(path) for path in paths if not _is_folder(path)}
-    walk = _Walk(recursive=recursive, given=files)
+    walk = _Walk(recursive=recursive, given=files, passed_over=passed_over)
     for path, folder in zip(paths, folders, strict=True):
         label = labels[folder]
         if _is_folder(path):
@@ -84,8 +92,11 @@ def find_images(paths: Sequence[Path], *, recursive: bool = False) -> Iterator[F
 class _Walk:
     """Remembers where it has been, so that links and overlapping paths give each file once."""
 
-    def __init__(self, *, recursive: bool, given: set[str]) -> None:
+    def __init__(
+        self, *, recursive: bool, given: set[str], passed_over: Counter[str] | None
+    ) -> None:
         self._recursive = recursive
+        self._passed_over: Counter[str] = Counter() if passed_over is None else passed_over
         self._given = given
         self._taken: set[str] = set()
         self._visited: set[str] = set()
@@ -116,13 +127,25 @@ class _Walk:
             if _is_folder(path) if entry.is_symlink() else entry.is_dir():
                 if not entry.name.startswith("."):
                     inner.append(path)
-            elif _looks_like_image(entry.name) and self._is_new(entry, path, real):
+            elif self._is_image(entry.name) and self._is_new(entry, path, real):
                 regular = entry.is_file(follow_symlinks=False)
                 yield path, None if regular else _problem(path)
-        if self._recursive:
-            for deeper in inner:
-                if not _is_marked(deeper):
-                    yield from self.folder(deeper)
+        for deeper in inner:
+            if self._goes_into(deeper):
+                yield from self.folder(deeper)
+
+    def _is_image(self, name: str) -> bool:
+        if _looks_like_image(name):
+            return True
+        if not name.startswith("."):
+            self._passed_over[Path(name).suffix.lower()] += 1
+        return False
+
+    def _goes_into(self, folder: Path) -> bool:
+        if _is_marked(folder):
+            return False
+        self._passed_over[FOLDERS] += not self._recursive
+        return self._recursive
 
     def _is_new(self, entry: os.DirEntry[str], path: Path, real_folder: str) -> bool:
         """Tell whether a file in a folder comes here, or somewhere else under another name."""

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from .file_finding import SUFFIXES, Found, find_images
+from .file_finding import MICROSCOPE_FORMATS, NOT_READ_YET, SUFFIXES, Found, find_images
 from .formats.image import DEFAULT_READ_LIMITS, ReadImage, ReadLimits, UnreadableImage
 from .formats.npy import NPY_MAGIC, read_npy
 from .formats.png_jpeg import JPEG_MAGIC, PNG_MAGIC, read_jpeg, read_png
@@ -114,4 +114,5 @@ def _read(file: BinaryIO, limits: ReadLimits) -> ReadImage:
         if head.startswith(each.magics):
             return each.read(file, limits)
     names = ", ".join(each.name for each in FORMATS)
-    raise UnreadableImage(f"not an image: begins with {head!r}, expected one of {names}")
+    hint = f" ({NOT_READ_YET})" if Path(file.name).suffix.lower() in MICROSCOPE_FORMATS else ""
+    raise UnreadableImage(f"not an image: begins with {head!r}, expected one of {names}{hint}")

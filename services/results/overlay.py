@@ -86,7 +86,7 @@ def headline(result: Located) -> str:
     """Say in a line what was found and what it saves."""
     metadata = result.envelope.metadata
     count = len(result.boxes)
-    parts = [metadata.composition or "composition not known", f"k = {result.k}"]
+    parts = [metadata.composition or "composition not known", f"k = {result.k} with the background"]
     parts.append(f"{count:,} {'box' if count == 1 else 'boxes'}")
     if count:
         parts.append(f"{GRID_POINTS / count:.1f}{TIMES} fewer points than {GRID_POINTS:,}")

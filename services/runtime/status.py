@@ -94,8 +94,10 @@ class Status:
     def current(self, now: float) -> ChainStatus:
         """Return the chain's figures as of the newest beats."""
         source, sink = self.figures_of("source"), self.figures_of("sink")
+        ended = sum(int(sink.get(outcome, 0)) for outcome in ("located", "rejected", "failed"))
         return ChainStatus(
-            accepted=int(source.get("accepted", 0)),
+            # Each reports in its own time: the sink may be ahead.
+            accepted=max(ended, int(source.get("accepted", 0))),
             open=int(source.get("open", 0)),
             in_flight=int(source.get("in_flight", 0)),
             located=int(sink.get("located", 0)),

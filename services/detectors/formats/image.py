@@ -114,7 +114,7 @@ def one_channel(pixels: NDArray[Any], *, tolerance: int = 0) -> tuple[NDArray[An
     if coloured.any():
         share = 100 * np.count_nonzero(coloured) / coloured.size
         raise UnreadableImage(
-            f"colour image ({share:.3g} % of the pixels are coloured), expected one channel of gray"
+            f"colour image: {share:.3g} % of the pixels are coloured, expected one channel of gray"
         )
     note = "gray stored as colour" + (", alpha channel left out" if channels == 4 else "")
     return np.ascontiguousarray(green), note
