@@ -37,4 +37,4 @@ def covered_shares(places: Places, library: Path) -> Iterator[float]:
             boxed = np.zeros_like(particle)
             for x, y, size in outcome.boxes.tolist():
                 boxed[y : y + size, x : x + size] = True
-            yield np.count_nonzero(boxed & particle) / max(1, np.count_nonzero(particle))
+            yield float((boxed & particle).sum()) / max(1.0, float(particle.sum()))
