@@ -51,7 +51,12 @@ def ask(topology: Topology, command: Command, *, timeout_ms: int = ANSWER_MS) ->
         requester.close(0)
     if parts is None:
         raise NoChain(f"no chain answers at {topology.chain.control}; start one with `haadflow up`")
-    return decode(parts, expect=(Answer,))
+    try:
+        return decode(parts, expect=(Answer,))
+    except DecodeError as error:
+        raise NoChain(
+            f"what answers at {topology.chain.control} is no supervisor: {error}"
+        ) from error
 
 
 def _answer(control: Dispatcher, supervisor: Supervisor) -> bool:

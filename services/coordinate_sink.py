@@ -52,7 +52,7 @@ class CoordinateSink:
         self._pause = pause
         self._clock = clock
         self._last_commit = -STREAMING_S
-        self._uncommitted: list[Outcome] = []
+        self._uncommitted: dict[tuple[str, int], Outcome] = {}
         self._unsaid: deque[Closed | Started] = deque()
         self._pulse = Pulse("sink", topology.chain.beats, self._figures)
         self._unsaid.append(Started(service="sink", epoch=self._pulse.epoch))
@@ -61,10 +61,9 @@ class CoordinateSink:
         """Commit and acknowledge what has come; return how many outcomes that were."""
         if self._uncommitted:
             self._pause(AGAIN_S)
-        else:
-            if self._poller.wait(timeout_ms) and self._streaming:
-                self._pause(GATHER_S)
-            self._uncommitted = self._take_in()
+        elif self._poller.wait(timeout_ms) and self._streaming:
+            self._pause(GATHER_S)
+        self._take_in()
         committed = self._commit()
         self._acknowledge(committed)
         while self._unsaid and self._source.send(encode(self._unsaid[0])):
@@ -83,35 +82,47 @@ class CoordinateSink:
 
     def _commit(self) -> list[Outcome]:
         """Commit what has come; nothing, if the disk is full: then it is tried again."""
-        if not self._uncommitted:
+        outcomes = list(self._uncommitted.values())
+        if not outcomes:
             return []
         try:
-            self.store.commit(self._uncommitted)
+            self.store.commit(outcomes)
         except StoreError as error:
             if not is_full(error):
                 raise
             self._log.error("results.disk_full", error=str(error))
+            self._say_that_it_waits()
             return []
         self._last_commit = self._clock()
-        committed, self._uncommitted = self._uncommitted, []
-        return committed
+        self._uncommitted.clear()
+        return outcomes
+
+    def _say_that_it_waits(self) -> None:
+        """Else the source would take the silence for a loss, and send everything again."""
+        if not self._unsaid:
+            runs = {run for run, _ in self._uncommitted}
+            self._unsaid.extend(Closed(run=run, seqs=(), outcomes=()) for run in runs)
 
     @property
     def _streaming(self) -> bool:
         return self._clock() - self._last_commit < STREAMING_S
 
-    def _take_in(self) -> list[Outcome]:
-        outcomes: list[Outcome] = []
-        while len(outcomes) < COMMIT_AT_ONCE:
+    def _take_in(self) -> None:
+        """Receive outcomes; while they cannot be committed too, since an inlet is never left full.
+
+        The source's window bounds their number; one that comes again takes the place it has.
+        """
+        for _ in range(COMMIT_AT_ONCE):
             parts = self._results.receive()
             if parts is None:
-                break
+                return
             try:
-                outcomes.append(decode(parts, expect=(Located, Rejected, Failed)))
+                outcome = decode(parts, expect=(Located, Rejected, Failed))
             except DecodeError as error:
                 self.undecodable += 1
                 self._log.error("outcome.undecodable", error=str(error))
-        return outcomes
+            else:
+                self._uncommitted.setdefault(outcome.envelope.key, outcome)
 
     def _acknowledge(self, outcomes: list[Outcome]) -> None:
         by_run: dict[str, list[Outcome]] = {}

@@ -26,6 +26,8 @@ from .runtime.status import ChainStatus
 from .runtime.supervisor import Supervisor
 from .runtime.topology import STAGES, TopologyError, one_machine
 
+SOCKETS = "haadflow-"
+"""Begins the name of the folder that holds a run's sockets."""
 SHARES = {"quality_gate": 0.4, "preprocessing": 0.3, "clustering": 0.2, "boxing": 0.1}
 """Of the cores, by what the stages cost an image of 1024 px (docs/performance.md)."""
 
@@ -63,10 +65,19 @@ def workers_for(cores: int) -> dict[str, int]:
 
 
 def check_out(run: FilesRun) -> None:
-    """Refuse an output folder that holds the images: `OtherRun`."""
+    """Refuse an output folder that holds the images, or that JSON cannot name: `OtherRun`."""
+    check_name(run.out)
     for path in run.paths:
         if path.is_dir() and path.resolve() == run.out.resolve():
             raise OtherRun(f"--out {run.out} is where the images are; choose another folder")
+
+
+def check_name(out: Path) -> None:
+    """Refuse a name that is not UTF-8, `OtherRun`: the topology and the results are to hold it."""
+    try:
+        os.fspath(out.absolute()).encode()
+    except UnicodeEncodeError as error:
+        raise OtherRun(f"--out {out}: this name is not UTF-8; choose another") from error
 
 
 def accept_files(
@@ -132,7 +143,7 @@ def _folder_of_sockets(places: Places) -> Iterator[Path]:
     """
     if places.sockets.exists():
         _remove_sockets(Path(os.fsdecode(places.sockets.read_bytes())))
-    folder = Path(tempfile.mkdtemp(prefix="haadflow-"))
+    folder = Path(tempfile.mkdtemp(prefix=SOCKETS))
     try:
         places.sockets.write_bytes(os.fsencode(folder))
         yield folder
@@ -142,6 +153,8 @@ def _folder_of_sockets(places: Places) -> Iterator[Path]:
 
 
 def _remove_sockets(folder: Path) -> None:
+    if not folder.is_absolute() or not folder.name.startswith(SOCKETS):
+        return  # the note was cut short by a kill, or is not ours
     with suppress(OSError):  # gone, or no folder of ours
         for path in folder.iterdir():
             if path.is_socket():

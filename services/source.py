@@ -161,6 +161,8 @@ class Source:
                 self._hear_start(message)
             elif message.run == self.ledger.run:
                 self._ended.update(zip(message.seqs, message.outcomes, strict=True))
+                if not message.seqs:
+                    self.window.waits(self._clock())
 
     def _close_frames(self) -> None:
         """Note what has ended; on a full disk it is kept for the next turn."""
@@ -171,6 +173,7 @@ class Source:
             if not is_full(error):
                 raise
             self._log.error("ledger.disk_full", error=str(error))
+            self.window.waits(self._clock())
             return
         now = self._clock()
         self.open -= closed

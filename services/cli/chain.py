@@ -40,8 +40,14 @@ def up(
     ] = False,
 ) -> None:
     """Start the chain on this host; return when every stage has its workers."""
+    from services.files_run import OtherRun, check_name
+
     chain = load(topology)
     places = Places((out_dir or Path(chain.chain.out)).absolute())
+    try:
+        check_name(places.out)
+    except OtherRun as error:
+        fail(str(error))
     _check_stages(chain)
     if _answers(chain):
         fail(f"a chain is already up at {chain.chain.control}", exit_codes.BROKEN)
@@ -51,7 +57,7 @@ def up(
     if foreground:
         os.execv(sys.executable, command)  # noqa: S606 - becomes the supervisor
     places.make()
-    log = places.logs / "supervisor.log"
+    log = places.supervisor_log
     with log.open("ab") as output:
         before = output.tell()
         process = subprocess.Popen(
@@ -61,8 +67,13 @@ def up(
             stderr=output,
             start_new_session=True,
         )
-    with out.status("starting the chain"):
-        answer = _wait_until_ready(chain, process, log, before)
+    try:
+        with out.status("starting the chain"):
+            answer = _wait_until_ready(chain, process, log, before)
+    except KeyboardInterrupt:
+        process.terminate()
+        process.wait(DOWN_S)
+        raise
     _show(answer)
     out.print(f"\nup; images to {chain.source.offers}, results in {places.out}")
 

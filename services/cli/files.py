@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 from services.runtime import exit_codes
 from services.runtime.lock import ChainBusy, sole_writer
 from services.runtime.places import Places
+from services.runtime.process import log_into
 from services.runtime.status import ChainStatus
 from services.runtime.supervisor import ChainBroken
 from services.runtime.topology import STAGES
@@ -110,13 +111,13 @@ def carry_out(asked: FilesRun, *, pictures: int) -> Account:
     places = Places(asked.out)
     try:
         check_out(asked)
-        with sole_writer(places):
+        with sole_writer(places), log_into(places.supervisor_log, "run"):
             _run_chain(asked, places)
             write_results(places, pictures=pictures)
     except (OtherRun, ChainBusy, ValueError) as error:
         fail(str(error))
     except OSError as error:
-        fail(f"{error.filename or asked.out}: {error.strerror}")
+        fail(f"{error.filename or asked.out}: {error.strerror}", exit_codes.BROKEN)
     except ChainBroken as error:
         fail(str(error), exit_codes.BROKEN)
     return read_account(places)

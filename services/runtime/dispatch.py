@@ -134,6 +134,10 @@ class Dispatch:
             worker.credit += frames
         for key in done:
             self._finish(worker, key, now)
+        in_hand = worker.credit + len(worker.leases) - outstanding
+        if in_hand > 0 and worker.leases and not done:
+            # It has finished the frame, and nobody takes the result: the frame is not to be blamed.
+            worker.leases[0].begun = now
         if leaving:
             self._take_back(peer)
 

@@ -22,6 +22,7 @@ import os
 import socket
 import time
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import zmq
@@ -93,6 +94,11 @@ class Socket:
         """Close; what is queued has `linger_ms` to leave."""
         self._socket.close(linger=linger_ms)
 
+    def _leave_heartbeats_to_peers(self) -> None:
+        # libzmq 4.3.5 aborts the process when it wants to send a heartbeat to a peer that has gone
+        # while its messages had to wait here, the high-water mark being reached.
+        self._socket.setsockopt(zmq.HEARTBEAT_IVL, 0)
+
     def _receive(self) -> list[Any] | None:
         try:
             return [frame.buffer for frame in self._socket.recv_multipart(zmq.NOBLOCK, copy=False)]
@@ -158,6 +164,7 @@ class Inlet(Socket):
 
     def __init__(self, address: str, *, high_water_mark: int = 64) -> None:
         super().__init__(high_water_mark=high_water_mark)
+        self._leave_heartbeats_to_peers()
         self.address = self.bind(address)
 
     def receive(self) -> list[Any] | None:
@@ -176,6 +183,8 @@ class Dispatcher(Socket):
     def __init__(self, address: str, *, waiting: int = 0) -> None:
         super().__init__()
         self._socket.setsockopt(zmq.RCVHWM, waiting)
+        if waiting:
+            self._leave_heartbeats_to_peers()
         self._socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
         # A worker that reconnects under its own name replaces its dead connection.
         self._socket.setsockopt(zmq.ROUTER_HANDOVER, 1)
@@ -236,12 +245,17 @@ def _refuse_to_steal(address: str) -> None:
     """Raise EADDRINUSE if a Unix socket is listened on: ZeroMQ would put its own in that place."""
     if not address.startswith("ipc://"):
         return
+    path = Path(address.removeprefix("ipc://"))
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.setblocking(False)
         try:
-            probe.connect(address.removeprefix("ipc://"))
-        except (FileNotFoundError, ConnectionRefusedError):
-            return  # nothing there, or what a process that is gone has left
+            probe.connect(str(path))
+        except FileNotFoundError:
+            return
+        except ConnectionRefusedError:
+            if path.is_socket():
+                return  # what a process that is gone has left
+            raise OSError(errno.EEXIST, "there is a file, and it is no socket") from None
         except BlockingIOError:
             pass  # so many want to connect that somebody must be listening
         raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))

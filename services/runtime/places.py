@@ -56,6 +56,11 @@ class Places(NamedTuple):
         return self.hidden / "logs"
 
     @property
+    def supervisor_log(self) -> Path:
+        """The supervisor's log among them."""
+        return self.logs / "supervisor.log"
+
+    @property
     def topology(self) -> Path:
         """The topology the chain runs with."""
         return self.hidden / "topology.json"

@@ -8,7 +8,8 @@ import signal
 import sys
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import FrameType
 from typing import Any, TextIO, cast
 
@@ -114,8 +115,9 @@ class Pulse:
         self._outlet.close(linger_ms=200)
 
 
-def start_log(service: str) -> None:
-    """Log JSON lines to standard error."""
+def start_log(service: str, file: TextIO | None = None) -> None:
+    """Log JSON lines to a file; to standard error if none is given."""
+    lossy = cast("TextIO", LossyLog(file or sys.stderr))
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
@@ -124,9 +126,20 @@ def start_log(service: str) -> None:
             structlog.processors.format_exc_info,
             structlog.processors.JSONRenderer(),
         ],
-        logger_factory=structlog.WriteLoggerFactory(file=cast("TextIO", LossyLog(sys.stderr))),
+        logger_factory=structlog.WriteLoggerFactory(file=lossy),
     )
     structlog.contextvars.bind_contextvars(service=service, pid=os.getpid())
+
+
+@contextlib.contextmanager
+def log_into(path: Path, service: str) -> Iterator[None]:
+    """Log JSON lines to the end of a file."""
+    with path.open("a", encoding="utf-8") as file:
+        start_log(service, file)
+        try:
+            yield
+        finally:
+            structlog.reset_defaults()
 
 
 def hold_to_one_thread() -> None:

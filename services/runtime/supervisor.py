@@ -40,6 +40,10 @@ HUNG_MARGIN_S = 2.0
 """A worker that has not reported for its stage's deadline and this is killed: it hangs."""
 HUNG_SERVICE_S = 60.0
 """The same for all others, which never work long on anything."""
+STARTING_S = 180.0
+"""The same before a service's first report: a worker may have to compile its kernels."""
+ASLEEP_S = 5.0
+"""When this process itself has not run for so long, nobody is to blame for not being heard."""
 GRACE_S = 10.0
 LOG_TAIL = 2_000
 LITTLE_DISK = 4 * 1024 * 1024
@@ -95,6 +99,7 @@ class Supervisor:
         self._log = structlog.get_logger()
         self._services: dict[str, _Service] = {}
         self._born = 0
+        self._looked = self._awake_since = clock()
         places.make()
         topology.save(places.topology)
         self._beats = Inlet(topology.chain.beats, high_water_mark=10_000)
@@ -148,6 +153,9 @@ class Supervisor:
 
     def _look_after(self) -> None:
         now = self._clock()
+        if now - self._looked > ASLEEP_S:
+            self._awake_since = now
+        self._looked = now
         for name, service in list(self._services.items()):
             code = service.process.poll()
             if code is None:
@@ -184,11 +192,11 @@ class Supervisor:
 
     def _end_if_hung(self, service: _Service, now: float) -> None:
         heard = self.status.heard(service.process.pid)
-        if heard is None or service.stopping:
-            return
         stage = self._stage_of(service)
         patience = HUNG_SERVICE_S if stage is None else stage.deadline_s + HUNG_MARGIN_S
-        if now - heard > patience:
+        if heard is None:
+            heard, patience = service.born, max(patience, STARTING_S)
+        if now - max(heard, self._awake_since) > patience:
             self._log.warning("service.hung", name=service.name, silent_s=round(now - heard, 1))
             service.process.kill()
 
@@ -209,8 +217,7 @@ class Supervisor:
                 if n.startswith(f"{stage}.worker.") and not s.stopping
             ]
             for service in mine[wanted:]:
-                service.stopping = True
-                service.process.terminate()
+                _ask_to_end(service)
             for _ in range(wanted - len(mine)):
                 self._born += 1
                 self._start(f"{stage}.worker.{self._born}", ["worker", stage])
@@ -236,10 +243,7 @@ class Supervisor:
 
     def _end(self, services: list[_Service], grace_s: float) -> None:
         for service in services:
-            service.stopping = True
-            # A stopped process takes no SIGTERM until it goes on.
-            for number in (signal.SIGTERM, signal.SIGCONT):
-                service.process.send_signal(number)
+            _ask_to_end(service)
         deadline = self._clock() + grace_s
         for service in services:
             try:
@@ -248,6 +252,13 @@ class Supervisor:
                 self._log.warning("service.killed", name=service.name)
                 service.process.kill()
                 service.process.wait()
+
+
+def _ask_to_end(service: _Service) -> None:
+    service.stopping = True
+    # A stopped process takes no SIGTERM until it goes on.
+    for number in (signal.SIGTERM, signal.SIGCONT):
+        service.process.send_signal(number)
 
 
 def _open_log(log: Path) -> BinaryIO:
@@ -265,6 +276,8 @@ def _full_disk(places: Places) -> str:
 
 
 def _tail(log: Path) -> str:
+    if not log.exists():
+        return "(there is none)"
     with log.open("rb") as file:
         file.seek(max(0, log.stat().st_size - LOG_TAIL))
         return file.read().decode(errors="replace").strip() or "(empty)"

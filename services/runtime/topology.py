@@ -246,5 +246,9 @@ def one_machine(
             for name in STAGES
         ),
     )
+    try:
+        msgspec.convert(msgspec.to_builtins(topology), Topology)
+    except ValueError as error:
+        raise TopologyError(f"{sockets} cannot hold sockets: {error}") from error
     topology.check()
     return topology

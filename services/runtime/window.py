@@ -75,6 +75,10 @@ class Window:
             self.bytes -= sent.size
             self._closed += 1
 
+    def waits(self, now: float) -> None:
+        """Note that the far end says it is there, and cannot close anything now."""
+        self._last_change = now
+
     def reopen(self, seqs: Iterable[int]) -> list[LedgerFrame]:
         """Take frames out of flight, to be sent again with an attempt more."""
         frames: list[LedgerFrame] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -21,7 +22,7 @@ from protocols.messages import (
     Started,
 )
 from services.coordinate_sink import CoordinateSink
-from services.results import ResultStore
+from services.results import ResultStore, StoreError
 from services.runtime.endpoints import Inlet, Outlet
 from services.runtime.places import Places
 from services.runtime.topology import Topology
@@ -143,6 +144,37 @@ def test_what_was_committed_is_there_when_the_sink_starts_again(
     until(lambda: len(around.closed) == 3, around.turn)
     assert around.sink.store.counts().located == 2
     assert len(set(around.epochs)) == 2
+
+
+def test_on_a_full_disk_it_goes_on_receiving_and_says_that_it_waits(
+    around: Around, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is left in a full inlet, repeats take no room, and the source need not send again."""
+    full = sqlite3.OperationalError("database or disk is full")
+    full.sqlite_errorcode = sqlite3.SQLITE_FULL
+    waits: list[Closed] = []
+
+    def refuse(_outcomes: object) -> int:
+        raise StoreError(around.places.results, "full") from full
+
+    monkeypatch.setattr(around.sink, "_pause", lambda _seconds: None)
+    with monkeypatch.context() as patch:
+        patch.setattr(around.sink.store, "commit", refuse)
+        for _ in range(3):
+            around.send(*(located(seq) for seq in range(100)))
+
+        def look() -> None:
+            around.sink.step(5)
+            parts = around.source.receive()
+            if parts is not None:
+                message = decode(parts, expect=(Closed, Started))
+                waits.extend([message] if isinstance(message, Closed) else [])
+
+        until(lambda: len(around.sink._uncommitted) == 100 and waits, look)
+        assert around.sink._figures()["waits_for_disk"] == 1
+        assert waits[0].seqs == ()
+    until(lambda: len(around.closed) == 100, around.turn)
+    assert around.sink.store.counts().located == 100
 
 
 @pytest.mark.parametrize("name", sorted(HOSTILE))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -37,6 +39,41 @@ def test_what_a_killed_process_left_of_a_unix_socket_is_taken_over(tmp_path: Pat
     until(lambda: inlet.receive() == [b"new"], no_turn)
     for end in (inlet, sender):
         end.close(0)
+
+
+def test_a_file_is_not_made_a_socket(tmp_path: Path) -> None:
+    path = tmp_path / "precious"
+    path.write_text("precious")
+    with pytest.raises(AddressError, match="there is a file, and it is no socket"):
+        Inlet(f"ipc://{path}")
+    assert path.read_text() == "precious"
+
+
+def test_a_full_inlet_outlives_the_peer_that_filled_it(tmp_path: Path) -> None:
+    """A heartbeat to a peer that is gone while its messages wait would abort the process."""
+    program = """
+import sys, time
+from services.runtime import endpoints
+endpoints.HEARTBEAT_MS, endpoints.HEARTBEAT_TIMEOUT_MS = 50, 150
+inlet = endpoints.Inlet(sys.argv[1], high_water_mark=4)
+outlet = endpoints.Outlet(sys.argv[1])
+while outlet.send([b"x" * 10_000], timeout_ms=300):
+    pass
+outlet.close(0)
+watch = endpoints.Poller([endpoints.Inlet(sys.argv[1] + ".2")])
+watch.wait(1_000)  # twenty heartbeats
+assert inlet.receive() is not None
+print("alive")
+inlet.close(0)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program, f"ipc://{tmp_path}/in"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.stdout == "alive\n", done.stderr
 
 
 def test_a_port_that_is_taken_is_named() -> None:

@@ -218,6 +218,18 @@ def test_a_worker_told_to_stop_does_not_wait_for_a_next_stage_that_is_gone() -> 
     assert not inbox.sent, "it must not be said to be done"
 
 
+def test_while_nobody_takes_its_result_a_worker_says_that_it_is_there() -> None:
+    ticks = iter(range(1000))
+    inbox, nobody = ListInbox([encode(frame(4))]), ListOutbox(refusals=6)
+    worker = Worker([Halves()], inbox, nobody, nobody, clock=lambda: 0.4 * next(ticks))
+    worker.ask()
+    assert worker.step(0)
+    said = [decode(parts, expect=(Credit,)) for parts in inbox.sent[1:]]
+    assert [credit.frames for credit in said[:-1]] == [0] * (len(said) - 1)
+    assert len(said) > 1
+    assert said[-1].done == (("r", 4),)
+
+
 @pytest.mark.parametrize("name", sorted(HOSTILE))
 def test_after_garbage_the_next_good_frame_flows(chain: Chain, name: str) -> None:
     parts = HOSTILE[name]

@@ -133,6 +133,60 @@ def test_a_full_disk_is_waited_out(small_disk: Path, tmp_path: Path, library: Pa
         assert down.returncode == 0, down.stderr
 
 
+def test_a_full_disk_with_a_worker_killed_meanwhile_is_waited_out(
+    small_disk: Path, tmp_path: Path, library: Path
+) -> None:
+    """While nothing can be committed, nothing is taken for lost, and nobody dies of it."""
+    changes = {
+        '"haadflow-out"': json.dumps(str(small_disk / "out")),
+        "window_frames = 64": "window_frames = 64\nquiet_s = 1.0",
+    }
+    with Up(tmp_path, changes) as chain:
+        chain.scale("boxing=0")
+        chain.until(lambda figures: figures["stages"][3]["workers"] == 0)
+        assert haadflow("send", library, "--topology", chain.topology).returncode == 0
+        filler = small_disk / "filler"
+        fill(filler)
+        chain.scale("boxing=1")
+        chain.until(lambda figures: figures["waits_for_disk"])
+        figures = chain.until(lambda figures: figures["stages"][3]["done"] >= N)
+        done = figures["stages"][3]["done"]
+        (worker,) = chain.processes("boxing.worker")
+        worker.kill()
+        chain.until(lambda figures: figures["restarts"] == 1)
+        assert chain.status()["stages"][3]["done"] < done + N, "everything was sent again"
+        filler.unlink()
+        figures = chain.until(lambda figures: figures["open"] == 0)
+        assert figures["accepted"] == N
+        assert figures["failed"] == 0
+        assert figures["restarts"] == 1
+
+
+def test_a_next_stage_that_hangs_is_not_blamed_on_the_frame(tmp_path: Path, library: Path) -> None:
+    slow = {
+        'name = "quality_gate"                 # services/quality_gate.py': (
+            'name = "quality_gate"\ndeadline_s = 1.0\nmax_deaths = 1'
+        )
+    }
+    with Up(tmp_path, slow) as chain:
+        (queue,) = chain.processes("preprocessing.queue")
+        queue.send_signal(signal.SIGSTOP)
+        images = sorted(library.glob("*.png"))[:40]
+        assert haadflow("send", *images, "--topology", chain.topology).returncode == 0
+        chain.until(lambda figures: figures["stages"][0]["oldest_s"] > 4)
+        queue.send_signal(signal.SIGCONT)
+        figures = chain.until(lambda figures: figures["open"] == 0)
+        assert figures["failed"] == 0
+
+
+def test_a_hung_worker_that_is_scaled_away_ends(tmp_path: Path) -> None:
+    with Up(tmp_path) as chain:
+        (worker,) = chain.processes("preprocessing.worker")
+        worker.send_signal(signal.SIGSTOP)
+        chain.scale("preprocessing=0")
+        worker.wait(30)
+
+
 def test_three_frames_in_a_row_that_kill_are_dead_letters_and_the_rest_is_located(
     tmp_path: Path, library: Path
 ) -> None:

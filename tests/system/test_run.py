@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import re
 import shutil
 import signal
+import socket
+import subprocess
 import time
 from pathlib import Path
 
@@ -18,7 +21,7 @@ from services.detectors.files import read_image
 from services.megalibrary import write_megalibrary
 from services.runtime.ledger import Ledger, LedgerError
 from services.runtime.places import Places
-from tests.helpers.command import haadflow, start, wait_for_services
+from tests.helpers.command import COMMAND, environment, haadflow, start, wait_for_services
 from tests.helpers.garbage import make_garbage
 
 pytestmark = pytest.mark.system
@@ -242,6 +245,47 @@ def test_what_is_no_folder_is_named(library: Path, tmp_path: Path) -> None:
         done = haadflow(*command, "--out", file)
         assert done.returncode in {1, 2}
         assert str(file) in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+def test_a_note_on_sockets_that_was_cut_short_removes_nothing_of_others(
+    library: Path, tmp_path: Path
+) -> None:
+    few = sorted(library.glob("*.png"))[:2]
+    out = tmp_path / "out"
+    assert haadflow("run", *few, "--out", out, "--pictures", "0").returncode == 0
+    Places(out).sockets.write_bytes(b"")
+    more = sorted(library.glob("*.png"))[:3]
+    with socket.socket(socket.AF_UNIX) as mine:
+        mine.bind(str(tmp_path / "mine.sock"))
+        done = haadflow("run", *more, "--out", out, "--pictures", "0", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "mine.sock").is_socket()
+
+
+def test_json_on_standard_output_is_all_there_is_when_a_worker_dies(
+    library: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    command = [*COMMAND, "run", str(library), "--out", str(out), "--pictures", "0", "--json"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment()
+    ) as running:
+        services = wait_for_services(running.pid, CHAIN)
+        wait_until_streaming(out)
+        services["boxing.worker"].kill()
+        output, complaints = running.communicate(timeout=240)
+    assert running.returncode == 0, complaints
+    assert json.loads(output)["closes"]
+    assert "service.died" in Places(out).supervisor_log.read_text()
+
+
+def test_a_name_that_is_not_utf8_is_refused_for_the_output(library: Path, tmp_path: Path) -> None:
+    out = os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9")
+    for command in (("run", library), ("up",)):
+        done = haadflow(*command, "--out", out)
+        assert done.returncode == 2
+        assert "this name is not UTF-8" in done.stderr
         assert "Traceback" not in done.stderr
 
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
+import signal
 import socket
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +16,7 @@ import pytest
 
 from services.megalibrary import write_megalibrary
 from services.runtime.places import Places
-from tests.helpers.command import haadflow, start
+from tests.helpers.command import haadflow, start, wait_for_services
 from tests.helpers.up import SHIPPED, Up
 
 pytestmark = pytest.mark.system
@@ -85,6 +88,31 @@ def test_what_is_asked_wrongly_of_a_chain_is_told_what_is_wrong(up: Up) -> None:
     done = haadflow("up", "--topology", up.topology)
     assert done.returncode == 1
     assert "already up" in done.stderr
+
+
+def test_ctrl_c_while_a_chain_comes_up_leaves_none(tmp_path: Path) -> None:
+    sockets = Path(tempfile.mkdtemp(prefix="hf-"))
+    topology = tmp_path / "topology.toml"
+    topology.write_text(SHIPPED.read_text().replace('"tcp://127.0.0.1:', f'"ipc://{sockets}/'))
+    starting = start("up", "--topology", topology, "--out", tmp_path / "out")
+    services = wait_for_services(starting.pid, 11)
+    starting.send_signal(signal.SIGINT)
+    output, _ = starting.communicate(timeout=60)
+    assert starting.returncode == 130, output
+    for service in services.values():
+        service.wait(timeout=60)
+    shutil.rmtree(sockets)
+
+
+def test_what_is_no_supervisor_is_named(up: Up, tmp_path: Path) -> None:
+    text = up.topology.read_text()
+    swapped = text.replace("/5740", "/x").replace("/5750", "/5740").replace("/x", "/5750")
+    topology = tmp_path / "swapped.toml"
+    topology.write_text(swapped)
+    done = haadflow("status", "--topology", topology)
+    assert done.returncode == 1
+    assert "is no supervisor" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_a_chain_that_cannot_start_says_why(tmp_path: Path) -> None:

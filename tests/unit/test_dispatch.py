@@ -223,3 +223,23 @@ def test_whatever_happens_every_frame_is_in_exactly_one_place(
             with_worker.setdefault(holder, []).append(given_seq)
         assert dispatch.leased == sum(map(len, with_worker.values()))
         assert dispatch.waiting + dispatch.leased == len(added - ended)
+
+
+def test_a_worker_that_waits_for_its_next_stage_is_not_late() -> None:
+    """It says so once a second: nothing done, and one frame fewer outstanding than it was given."""
+    dispatch = filled(0, 1)
+    ask(dispatch, ANN, 2)
+    assigned(dispatch)
+    for now in (25.0, 50.0, 75.0):
+        dispatch.credit(ANN, 0, [], now, outstanding=1)
+        assert dispatch.overdue(now) == []
+    assert dispatch.overdue(106.0) == [ANN]
+
+
+def test_a_worker_that_never_got_its_frame_is_late() -> None:
+    """It says that it waits for all it was given: the frame was lost on its way."""
+    dispatch = filled(0)
+    ask(dispatch, ANN, 1)
+    assigned(dispatch)
+    dispatch.credit(ANN, 0, [], 25.0, outstanding=1)
+    assert dispatch.overdue(31.0) == [ANN]

@@ -65,3 +65,12 @@ def test_a_frame_that_many_have_overtaken_is_lost() -> None:
     (again,) = window.reopen([0])
     assert again.attempt == 2
     assert window.frames == 0
+
+
+def test_who_says_that_it_waits_has_lost_nothing() -> None:
+    window = Window(4, 1000, quiet_s=10)
+    window.sent(frame(0), 1, 0.0)
+    for now in (9.0, 18.0, 27.0):
+        window.waits(now)
+        assert window.lost(now + 1) == []
+    assert window.lost(38.0) == [0]
