@@ -100,7 +100,7 @@ def measure(grid_image: NDArray[np.uint8], saturated_fraction: float) -> dict[st
     clipped = 0.0 if drawn else min(1.0, saturated_fraction / bright_fraction)
     # averaging widens a speck to a square: only cells that are bright themselves are counted
     middles = _without_edge(grid_image, square // 2)
-    itself_bright = (middles > threshold / cells).astype(np.uint8)
+    itself_bright = (middles > int(threshold / cells)).view(np.uint8)
     part_cells, body_cells = largest_part(bright, itself_bright)
     return {
         "contrast": contrast,
