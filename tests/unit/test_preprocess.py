@@ -10,8 +10,19 @@ from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
 from pipeline import NothingFound, Preprocessed, PreprocessParams, preprocess
-from pipeline.preprocess import diagonal, filter_particle, find_bounding_box, find_cutoff, percent
-from tests.helpers import reference_preprocess
+from pipeline.preprocess import (
+    border_is_mostly,
+    diagonal,
+    enclose,
+    filter_particle,
+    find_bounding_box,
+    find_cutoff,
+    percent,
+)
+from tests.helpers import reference_masks, reference_preprocess
+
+PICTURES = hnp.arrays(np.uint8, hnp.array_shapes(min_dims=2, max_dims=2, max_side=12))
+MASKS = hnp.arrays(np.bool_, hnp.array_shapes(min_dims=2, max_dims=2, max_side=12))
 
 PARAMS = PreprocessParams()
 
@@ -96,6 +107,28 @@ def test_brightening_saturates_and_does_not_wrap_around() -> None:
     crop = np.full((40, 40), 250, np.uint8)
     bright = filter_particle(crop, np.ones(crop.shape, bool), 100, PARAMS)
     assert bright.min() == 255
+
+
+@settings(max_examples=60, deadline=None)
+@given(PICTURES, st.integers(0, 255), st.integers(0, 2**32 - 1))
+def test_brightening_alone_adds_inside_the_mask_and_clears_the_rest(
+    picture: NDArray[np.uint8], contrast: int, seed: int
+) -> None:
+    mask = np.random.default_rng(seed).random(picture.shape) < 0.5
+    alone = PreprocessParams(sharpen_amount=0, median=1)
+    brighter = np.minimum(picture.astype(int) + percent(20, contrast), 255)
+    assert np.array_equal(
+        filter_particle(picture, mask, contrast, alone), np.where(mask, brighter, 0)
+    )
+
+
+@settings(max_examples=100, deadline=None)
+@given(MASKS, st.booleans())
+def test_the_border_and_the_enclosing_box_are_the_literal_ones(
+    mask: NDArray[np.bool_], side: bool
+) -> None:
+    assert border_is_mostly(mask) == reference_masks.border_is_mostly(mask)
+    assert enclose(mask, side) == reference_masks.enclose(mask, side)
 
 
 def test_the_diagonal_runs_from_corner_to_corner() -> None:
