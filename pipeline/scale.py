@@ -9,12 +9,17 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from .compiled import compiled
+
 SAMPLE = 65_536
 """Pixels looked at, at most. The choice is a regular lattice: same image, same sample."""
 
 TAIL = 2_000
 """One in so many of the sampled pixels is cut off at either end (0.05 %, and at least one pixel):
 hot and dead pixels are rarer, a particle worth scanning is larger."""
+
+COUNTABLE = 65_536
+"""Levels: integers that span no more of them, as all of 16 bit do, are counted, not sorted."""
 
 ScalingMethod = Literal["8-bit as is", "percentiles"]
 
@@ -82,8 +87,7 @@ def find_scaling(image: NDArray[Any]) -> Scaling:
         method: ScalingMethod = "8-bit as is"
     else:
         cut = min(max(finite.size // TAIL, 1), (finite.size - 1) // 2)
-        ordered = np.partition(finite, (cut, finite.size - 1 - cut))
-        low, high = float(ordered[cut]), float(ordered[finite.size - 1 - cut])
+        low, high = _without_tails(finite, cut)
         method = "percentiles"
     return Scaling(
         low=low,
@@ -93,6 +97,36 @@ def find_scaling(image: NDArray[Any]) -> Scaling:
         sampled=finite.size,
         invalid=invalid,
     )
+
+
+def _without_tails(pixels: NDArray[Any], cut: int) -> tuple[float, float]:
+    """Return the lowest and the highest of the pixels after leaving out `cut` at either end."""
+    lowest, highest = pixels.min(), pixels.max()
+    levels = int(highest) - int(lowest) + 1 if pixels.dtype.kind in "iu" else COUNTABLE + 1
+    if levels <= COUNTABLE:
+        from_below, from_above = _count_off(pixels, lowest, levels, cut)
+        return float(int(lowest) + from_below), float(int(highest) - from_above)
+    ordered = np.partition(pixels, (cut, pixels.size - 1 - cut))
+    return float(ordered[cut]), float(ordered[pixels.size - 1 - cut])
+
+
+@compiled
+def _count_off(
+    pixels: NDArray[Any], lowest: np.integer[Any], levels: int, cut: int
+) -> tuple[int, int]:
+    """Count the pixels of each level; return how many levels `cut` pixels reach at either end."""
+    counts = np.zeros(levels, np.int32)
+    for at in range(pixels.shape[0]):
+        counts[pixels[at] - lowest] += 1
+    from_below, below = 0, counts[0]
+    while below <= cut:
+        from_below += 1
+        below += counts[from_below]
+    from_above, above = 0, counts[levels - 1]
+    while above <= cut:
+        from_above += 1
+        above += counts[levels - 1 - from_above]
+    return from_below, from_above
 
 
 def _sample(image: NDArray[Any]) -> NDArray[Any]:

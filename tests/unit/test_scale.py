@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
 from pipeline import Scaling, as_image, find_scaling
-from pipeline.scale import SAMPLE
+from pipeline.scale import SAMPLE, TAIL
 
 
 def noise(shape: tuple[int, int] = (200, 200)) -> NDArray[np.float64]:
@@ -70,6 +73,21 @@ def test_finite_pixels_between_the_sampled_ones_are_found() -> None:
     scaling = find_scaling(as_image(image))
     assert 0 <= scaling.low < scaling.high <= 255
     assert scaling.invalid == 256 * 256
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.data())
+def test_the_range_is_the_sorted_sample_without_its_tails(data: st.DataObject) -> None:
+    dtype = np.dtype(data.draw(st.sampled_from(["i1", "u2", "i2", "u4", "i4", "u8", "i8", "f8"])))
+    offset = data.draw(st.sampled_from([0, -100] if dtype.kind != "u" else [0, 50_000]))
+    level = st.integers(offset, offset + (100 if dtype.itemsize == 1 else 9_000))
+    few_far_away = data.draw(st.booleans()) and dtype.itemsize > 2
+    elements = level | st.integers(10**8, 10**9) if few_far_away else level
+    image = data.draw(hnp.arrays(np.int64, (64, 64), elements=elements)).astype(dtype)
+    cut = image.size // TAIL
+    ordered = sorted(image.ravel().tolist())
+    scaling = find_scaling(as_image(image))
+    assert (scaling.low, scaling.high) == (ordered[cut], ordered[-1 - cut])
 
 
 @pytest.mark.parametrize(
