@@ -17,7 +17,7 @@ from .turned import turned
 STEP_BITS = 4
 """Sums count 1/16 gray level: intensities of more than 8 bit are not cut before the blur."""
 
-BLOCK = 32_768
+BLOCK = 65_536
 """Parent pixels brought to gray levels at a time: what a core's cache holds."""
 
 
@@ -82,17 +82,34 @@ def _sum_rows(
     top = 255 << STEP_BITS
     span = scaling.high - scaling.low
     gain = top / span if span > 0.0 else 0.0
-    step = max(BLOCK // width, 1)
-    block = np.empty((step, width), dtype=np.int16)
-    missing: NDArray[np.int32] | None = None
-    for start in range(0, height, step):
-        lines = image[start : start + step]
-        invalid = _scale(lines, block, scaling.low, gain if isfinite(gain) else 0.0, float(top))
-        _add_rows(block[: len(lines)], start, *along_y, sums)
-        if invalid:
-            missing = np.zeros_like(sums) if missing is None else missing
-            _add_rows((~np.isfinite(lines)).astype(np.int16), start, *along_y, missing)
+    gain = gain if isfinite(gain) else 0.0
+    block = np.empty((max(BLOCK // width, 1), width), dtype=np.int16)
+    if not _add_scaled(image, block, (scaling.low, gain, float(top)), along_y, sums):
+        return sums, None
+    missing = np.zeros_like(sums)
+    for start in range(0, height, len(block)):
+        invalid = ~np.isfinite(image[start : start + len(block)])
+        _add_rows(invalid.astype(np.int16), start, *along_y, missing)
     return sums, missing
+
+
+@compiled
+def _add_scaled(
+    image: NDArray[Any],
+    block: NDArray[np.int16],
+    scale: tuple[float, float, float],
+    along_y: Resampling,
+    sums: NDArray[np.int32],
+) -> int:
+    """Scale the parent rows block by block and add them; return how many pixels are invalid."""
+    low, gain, top = scale
+    first, weights = along_y
+    invalid = 0
+    for start in range(0, image.shape[0], block.shape[0]):
+        lines = image[start : start + block.shape[0]]
+        invalid += _scale(lines, block, low, gain, top)
+        _add_rows(block[: lines.shape[0]], start, first, weights, sums)
+    return invalid
 
 
 @compiled
