@@ -237,10 +237,20 @@ def find_cutoff(levels: NDArray[np.int64], params: PreprocessParams) -> tuple[in
         The cutoff, and R = max - min of the levels.
     """
     contrast = int(levels.max() - levels.min())
-    flat = np.abs(np.diff(levels)) < percent(params.flat_percent, contrast)
-    low = levels[1:] < percent(params.low_percent, contrast)
-    highest = max(levels[0], levels[1:][flat & low].max(initial=0))
-    return int(highest) + percent(params.margin_percent, contrast), contrast
+    flat = percent(params.flat_percent, contrast)
+    low = percent(params.low_percent, contrast)
+    highest = _highest_background(read_only(levels), flat, low)
+    return highest + percent(params.margin_percent, contrast), contrast
+
+
+@compiled
+def _highest_background(levels: NDArray[np.int64], flat: int, low: int) -> int:
+    """Find the highest of the levels below `low` that differ by less than `flat` from the last."""
+    highest = levels[0]
+    for at in range(1, levels.shape[0]):
+        if levels[at] < low and abs(levels[at] - levels[at - 1]) < flat:
+            highest = max(highest, levels[at])
+    return int(highest)
 
 
 def filter_particle(

@@ -154,6 +154,13 @@ def test_the_cutoff_lies_a_tenth_of_the_range_above_the_highest_flat_low_level(
     assert find_cutoff(np.array(levels), PARAMS)[0] == cutoff
 
 
+@settings(max_examples=100, deadline=None)
+@given(PICTURES)
+def test_the_cutoff_is_the_literal_one(picture: NDArray[np.uint8]) -> None:
+    for crop in (picture, picture // 100):  # the second has flat stretches
+        assert find_cutoff(diagonal(crop), PARAMS) == reference_preprocess.cutoff(crop)
+
+
 @given(st.integers(0, 100), st.integers(0, 255))
 def test_percentages_are_rounded_up_exactly(part: int, whole: int) -> None:
     assert percent(part, whole) * 100 >= part * whole > (percent(part, whole) - 1) * 100

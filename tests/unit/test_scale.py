@@ -55,6 +55,22 @@ def test_the_saturated_fraction_is_the_share_at_the_maximum() -> None:
     assert find_scaling(as_image(image)).saturated_fraction == 0.25
 
 
+@pytest.mark.parametrize("shape", [(16, 16), (256, 256), (257, 300), (700, 512), (40, 9_000)])
+@pytest.mark.parametrize("dtype", ["u1", "u2"])
+def test_saturation_is_counted_on_the_densest_lattice_allowed(
+    shape: tuple[int, int], dtype: str
+) -> None:
+    image = np.random.default_rng(shape[1]).binomial(9, 0.6, shape).astype(dtype)
+    sample = next(
+        lattice
+        for lattice in (image[::step, ::step] for step in range(1, 99))
+        if lattice.size <= SAMPLE
+    )
+    scaling = find_scaling(as_image(image))
+    assert scaling.sampled == sample.size
+    assert scaling.saturated_fraction == np.mean(sample == sample.max())
+
+
 def test_a_flat_image_has_an_empty_range() -> None:
     scaling = find_scaling(as_image(np.full((50, 50), 3.5)))
     assert scaling.low == scaling.high == 3.5
