@@ -106,6 +106,21 @@ def test_the_range_is_the_sorted_sample_without_its_tails(data: st.DataObject) -
     assert (scaling.low, scaling.high) == (ordered[cut], ordered[-1 - cut])
 
 
+@settings(max_examples=80, deadline=None)
+@given(st.integers(1, 600), st.integers(1, 600), st.integers(1, 4), st.integers(0, 1_000))
+def test_of_8_bit_images_the_lattice_is_looked_at_and_nothing_between(
+    height: int, width: int, levels: int, seed: int
+) -> None:
+    image = np.random.default_rng(seed).integers(0, levels, (height, width)).astype(np.uint8)
+    step = next(n for n in range(1, 9) if image[::n, ::n].size <= SAMPLE)
+    sample = image[::step, ::step]
+    between = image.copy()
+    between[1::2, 1::2] += 100 * (step % 2 == 0)
+    scaling = find_scaling(as_image(between))
+    assert scaling.sampled == sample.size
+    assert scaling.saturated_fraction == (sample == sample.max()).mean()
+
+
 @pytest.mark.parametrize(
     ("low", "high", "method"),
     [(2.0, 1.0, "percentiles"), (float("nan"), 1.0, "percentiles"), (0.0, 200.0, "8-bit as is")],
