@@ -18,6 +18,9 @@ from .compiled import compiled, read_only
 
 Algorithm = Literal[1, 2]
 
+Taken = tuple[NDArray[np.int32], NDArray[np.uint8]]
+"""Squares x, y, size in the order taken, and the region of each."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BoxParams:
@@ -69,10 +72,11 @@ def box(
     """
     params = params or BoxParams()
     limit = largest_box(labels.shape, params.max_box_percent)
-    taken = (_first_fit if params.algorithm == 2 else _largest_first)(read_only(labels), limit)
+    take = _first_fit if params.algorithm == 2 else _largest_first
+    boxes, regions = take(read_only(labels), limit)
     # A square lies in one region, so one walk serves all regions; a stable sort parts them.
-    taken = taken[np.argsort(taken[:, 3], kind="stable")]
-    return np.ascontiguousarray(taken[:, :3]), taken[:, 3].astype(np.uint8)
+    order = np.argsort(regions, kind="stable")
+    return boxes[order], regions[order]
 
 
 def largest_box(shape: tuple[int, ...], max_box_percent: int) -> int:
@@ -81,11 +85,12 @@ def largest_box(shape: tuple[int, ...], max_box_percent: int) -> int:
 
 
 @compiled
-def _first_fit(labels: NDArray[np.uint8], limit: int) -> NDArray[np.int32]:
-    """Algorithm 2; rows x, y, size, region."""
+def _first_fit(labels: NDArray[np.uint8], limit: int) -> Taken:
+    """Algorithm 2."""
     height, width = labels.shape
     free = labels.copy()  # the region of a free pixel, 0 where there is none
-    taken = np.empty((height * width, 4), np.int32)
+    taken = np.empty((height * width, 3), np.int32)
+    regions = np.empty(height * width, np.uint8)
     count = 0
     for x in range(width):
         for y in range(height):
@@ -96,9 +101,9 @@ def _first_fit(labels: NDArray[np.uint8], limit: int) -> NDArray[np.int32]:
             size = 1
             while size < most and _grows(free, x, y, size, region):
                 size += 1
-            _take(free, taken, count, (x, y, size))
+            regions[count] = _take(free, taken[count], (x, y, size))
             count += 1
-    return taken[:count].copy()
+    return taken[:count].copy(), regions[:count].copy()
 
 
 @compiled
@@ -111,8 +116,8 @@ def _grows(free: NDArray[np.uint8], x: int, y: int, size: int, region: int) -> b
 
 
 @compiled
-def _largest_first(labels: NDArray[np.uint8], limit: int) -> NDArray[np.int32]:
-    """Algorithm 1; rows x, y, size, region.
+def _largest_first(labels: NDArray[np.uint8], limit: int) -> Taken:
+    """Algorithm 1.
 
     `fits` is the largest free square with its upper-left corner at a pixel. Going through the
     sizes from the largest down, no square larger than the present size is left, so one that is
@@ -122,18 +127,19 @@ def _largest_first(labels: NDArray[np.uint8], limit: int) -> NDArray[np.int32]:
     free = labels.copy()
     fits = np.zeros((height + 1, width + 1), np.int32)
     _measure(free, fits, limit, (0, 0, width, height))
-    taken = np.empty((height * width, 4), np.int32)
+    taken = np.empty((height * width, 3), np.int32)
+    regions = np.empty(height * width, np.uint8)
     count = 0
     for size in range(min(limit, height, width), 0, -1):
         for x in range(width - size + 1):
             for y in range(height - size + 1):
                 if fits[y, x] < size:
                     continue
-                _take(free, taken, count, (x, y, size))
+                regions[count] = _take(free, taken[count], (x, y, size))
                 count += 1
                 reach = (max(x - size + 1, 0), max(y - size + 1, 0), x + size, y + size)
                 _measure(free, fits, limit, reach)
-    return taken[:count].copy()
+    return taken[:count].copy(), regions[:count].copy()
 
 
 @compiled
@@ -166,14 +172,15 @@ def _measure(
 
 @compiled
 def _take(
-    free: NDArray[np.uint8], taken: NDArray[np.int32], at: int, square: tuple[int, int, int]
-) -> None:
-    """Write a square down, and its region, and mark it used."""
+    free: NDArray[np.uint8], taken: NDArray[np.int32], square: tuple[int, int, int]
+) -> np.uint8:
+    """Write a square down and mark it used; return its region."""
     x, y, size = square
-    taken[at, 0] = x
-    taken[at, 1] = y
-    taken[at, 2] = size
-    taken[at, 3] = free[y, x]
+    taken[0] = x
+    taken[1] = y
+    taken[2] = size
+    region: np.uint8 = free[y, x]
     for row in range(y, y + size):
         for column in range(x, x + size):
             free[row, column] = 0
+    return region

@@ -9,12 +9,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from .checks import check_range
+from .compiled import read_only
+from .histogram import gray_levels
 from .kmeans import optimal_thresholds
 from .peaks import count_peaks
+
+LEVELS = np.arange(256)
 
 KFrom = Literal["composition", "n_elements", "peaks"]
 """What beside the peaks of the histogram went into k; "peaks" is nothing."""
@@ -111,19 +116,19 @@ def cluster(
         If `n_elements` is less than 1.
     """
     params = params or ClusterParams()
-    histogram = np.bincount(filtered.ravel(), minlength=256)
+    histogram = gray_levels(filtered)
     n_peaks = count_peaks(histogram, params.bins, params.prominence_percent)
     k_wanted = choose_k(n_peaks, n_elements)
     thresholds = optimal_thresholds(histogram, k_wanted)
-    cluster_of = np.zeros(256, dtype=np.uint8)
+    label_of = np.full(256, 0 if histogram[0] else 1, dtype=np.uint8)
     for threshold in thresholds:
-        cluster_of[threshold:] += 1
-    counts = np.bincount(cluster_of, weights=histogram)
-    totals = np.bincount(cluster_of, weights=histogram * np.arange(256))
-    first_label = 0 if histogram[0] else 1
+        label_of[threshold:] += 1
+    starts = (0, *thresholds)
+    counts = np.add.reduceat(histogram, starts)
+    totals = np.add.reduceat(histogram * LEVELS, starts)
     return Clusters(
-        labels=(cluster_of + np.uint8(first_label))[filtered],
-        k=len(thresholds) + 1,
+        labels=np.asarray(cv2.LUT(read_only(filtered), label_of), dtype=np.uint8),
+        k=len(starts),
         k_wanted=k_wanted,
         n_peaks=n_peaks,
         k_from="peaks" if n_elements is None else "n_elements",

@@ -9,14 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .compiled import compiled, read_only
-from .gaussian import WEIGHT_BITS, resampling
+from .gaussian import WEIGHT_BITS, Resampling, resampling
 from .grid import Grid
 from .scale import Scaling
+from .turned import turned
 
 STEP_BITS = 4
 """Sums count 1/16 gray level: intensities of more than 8 bit are not cut before the blur."""
 
-BLOCK = 32_768
+BLOCK = 65_536
 """Parent pixels brought to gray levels at a time: what a core's cache holds."""
 
 
@@ -53,48 +54,67 @@ def downsize(image: NDArray[Any], scaling: Scaling, grid: Grid) -> NDArray[np.ui
         )
     if scaling.method == "8-bit as is" and image.dtype != np.uint8:
         raise ValueError(f"scaling: came '8-bit as is' for {image.dtype}; expected it for uint8")
-    sums, missing = _weighted_sums(image, scaling, grid)
-    levels = sums >> (2 * WEIGHT_BITS + STEP_BITS)
-    if missing is not None:
-        weights = 2 ** (2 * WEIGHT_BITS) - missing
-        levels = np.where(missing > 0, sums // np.maximum(weights << STEP_BITS, 1), levels)
-    grid_image: NDArray[np.uint8] = levels.astype(np.uint8)
-    return grid_image
+    along_y = resampling(grid.parent_height, grid.rows)
+    along_x = resampling(grid.parent_width, grid.columns)
+    sums, missing = _sum_rows(read_only(image), scaling, along_y)
+    step_bits = 0 if scaling.method == "8-bit as is" else STEP_BITS
+    levels = _sum_columns(turned(sums), *along_x)
+    if missing is None:
+        levels >>= 2 * WEIGHT_BITS + step_bits
+    else:
+        weights = 2 ** (2 * WEIGHT_BITS) - _sum_columns(turned(missing), *along_x)
+        levels //= np.maximum(weights << step_bits, 1)
+    return turned(levels.astype(np.uint8))
 
 
-def _weighted_sums(
-    image: NDArray[Any], scaling: Scaling, grid: Grid
-) -> tuple[NDArray[np.int64], NDArray[np.int64] | None]:
-    """Return the cells' weighted sums, and the weights of the invalid pixels if there are any."""
-    image = read_only(image)
+def _sum_rows(
+    image: NDArray[Any], scaling: Scaling, along_y: Resampling
+) -> tuple[NDArray[np.int32], NDArray[np.int32] | None]:
+    """Return the grid rows' weighted sums, and the weights of the invalid pixels if there are any.
+
+    Of gray levels where the image is 8 bit as is, else of steps.
+    """
     height, width = image.shape
-    along_y = resampling(height, grid.rows)
-    along_x = resampling(width, grid.columns)
-    sums = np.zeros((grid.rows, width), dtype=np.int32)
+    sums = np.zeros((len(along_y[0]), width), dtype=np.int32)
     if scaling.method == "8-bit as is":
         _add_rows(image, 0, *along_y, sums)
-        return _sum_along_x(sums, *along_x) << STEP_BITS, None
+        return sums, None
     top = 255 << STEP_BITS
     span = scaling.high - scaling.low
     gain = top / span if span > 0.0 else 0.0
-    step = max(BLOCK // width, 1)
-    block = np.empty((step, width), dtype=np.int32)
-    missing: NDArray[np.int32] | None = None
-    for start in range(0, height, step):
-        lines = image[start : start + step]
-        invalid = _scale(lines, block, scaling.low, gain if isfinite(gain) else 0.0, float(top))
-        _add_rows(block[: len(lines)], start, *along_y, sums)
-        if invalid:
-            missing = np.zeros_like(sums) if missing is None else missing
-            _add_rows((~np.isfinite(lines)).astype(np.int32), start, *along_y, missing)
-    if missing is None:
-        return _sum_along_x(sums, *along_x), None
-    return _sum_along_x(sums, *along_x), _sum_along_x(missing, *along_x)
+    gain = gain if isfinite(gain) else 0.0
+    block = np.empty((max(BLOCK // width, 1), width), dtype=np.int16)
+    if not _add_scaled(image, block, (scaling.low, gain, float(top)), along_y, sums):
+        return sums, None
+    missing = np.zeros_like(sums)
+    for start in range(0, height, len(block)):
+        invalid = ~np.isfinite(image[start : start + len(block)])
+        _add_rows(invalid.astype(np.int16), start, *along_y, missing)
+    return sums, missing
+
+
+@compiled
+def _add_scaled(
+    image: NDArray[Any],
+    block: NDArray[np.int16],
+    scale: tuple[float, float, float],
+    along_y: Resampling,
+    sums: NDArray[np.int32],
+) -> int:
+    """Scale the parent rows block by block and add them; return how many pixels are invalid."""
+    low, gain, top = scale
+    first, weights = along_y
+    invalid = 0
+    for start in range(0, image.shape[0], block.shape[0]):
+        lines = image[start : start + block.shape[0]]
+        invalid += _scale(lines, block, low, gain, top)
+        _add_rows(block[: lines.shape[0]], start, first, weights, sums)
+    return invalid
 
 
 @compiled
 def _scale(
-    lines: NDArray[Any], block: NDArray[np.int32], low: float, gain: float, top: float
+    lines: NDArray[Any], block: NDArray[np.int16], low: float, gain: float, top: float
 ) -> int:
     """Bring intensities to 0..top, invalid pixels to 0; return how many are invalid."""
     invalid = 0
@@ -105,7 +125,7 @@ def _scale(
             finite = np.isfinite(pixels[x])
             invalid += not finite
             scaled = (np.float64(pixels[x]) - low) * gain if finite else np.float64(0.0)
-            line[x] = np.int32(min(max(scaled, 0.0), top) + 0.5)
+            line[x] = np.int16(min(max(scaled, 0.0), top) + 0.5)
     return invalid
 
 
@@ -122,45 +142,43 @@ def _add_rows(
     Sums stay below 2**18 * 4080 < 2**30: exact in 32 bit.
     """
     rows, taps = weights.shape
-    low = 0
-    for y in range(start, start + block.shape[0]):
-        while low < rows and first[low] + taps <= y:
-            low += 1
-        row = low
-        line = block[y - start]
-        while row < rows and first[row] <= y:
-            target = sums[row]
-            weight = weights[row, y - first[row]]
-            for x in range(line.shape[0]):
-                target[x] += np.int32(line[x]) * weight
-            row += 1
+    end = start + block.shape[0]
+    for row in range(rows):
+        low, high = max(first[row], start), min(first[row] + taps, end)
+        if low < high:
+            lines = block[low - start : high - start]
+            _add_weighted(lines, weights[row, low - first[row] :], sums[row])
 
 
 @compiled
-def _sum_along_x(
-    sums: NDArray[np.int32], first: NDArray[np.int64], weights: NDArray[np.int32]
+def _sum_columns(
+    columns: NDArray[np.int32], first: NDArray[np.int64], weights: NDArray[np.int32]
 ) -> NDArray[np.int64]:
     """Sum the parent columns of each grid column; below 2**48.
 
-    On the transposed sums, so that the innermost loop runs along memory.
+    The columns lie along memory, and so do the sums that are returned.
     """
-    rows, width = sums.shape
-    columns, taps = weights.shape
-    turned = np.empty((width, rows), np.int32)
-    for left in range(0, width, 16):
-        for row in range(rows):
-            for x in range(left, min(left + 16, width)):
-                turned[x, row] = sums[row, x]
-    out = np.empty((rows, columns), np.int64)
-    total = np.empty(rows, np.int64)
-    for column in range(columns):
-        for row in range(rows):
-            total[row] = 0
-        for tap in range(taps):
-            weight = np.int64(weights[column, tap])
-            line = turned[first[column] + tap]
-            for row in range(rows):
-                total[row] += np.int64(line[row]) * weight
-        for row in range(rows):
-            out[row, column] = total[row]
-    return out
+    cells, taps = weights.shape
+    sums = np.zeros((cells, columns.shape[1]), np.int64)
+    for cell in range(cells):
+        _add_weighted(columns[first[cell] : first[cell] + taps], weights[cell], sums[cell])
+    return sums
+
+
+@compiled
+def _add_weighted(lines: NDArray[Any], weights: NDArray[np.int32], target: NDArray[Any]) -> None:
+    """Add the lines, weighted, to `target`; four in one pass, for one load and store of it."""
+    whole = lines.shape[0] // 4 * 4
+    for tap in range(0, whole, 4):
+        a, b, c, d = lines[tap], lines[tap + 1], lines[tap + 2], lines[tap + 3]
+        for x in range(target.shape[0]):
+            target[x] += (
+                np.int32(a[x]) * weights[tap]
+                + np.int32(b[x]) * weights[tap + 1]
+                + np.int32(c[x]) * weights[tap + 2]
+                + np.int32(d[x]) * weights[tap + 3]
+            )
+    for tap in range(whole, lines.shape[0]):
+        line = lines[tap]
+        for x in range(target.shape[0]):
+            target[x] += np.int32(line[x]) * weights[tap]

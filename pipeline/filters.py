@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,6 +16,7 @@ from .gaussian import (
     gaussian_weights,
     window_weights,
 )
+from .turned import turned
 
 
 def unsharp_mask(picture: NDArray[np.uint8], sigma: float, amount: int) -> NDArray[np.uint8]:
@@ -40,7 +43,7 @@ def window_blur(picture: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
 
     The same numbers as OpenCV's 8-bit `GaussianBlur` with sigma from the size.
     """
-    sums = weighted_sums(picture, window_weights(size), "mirror")
+    sums = _window_sums(picture, size, "mirror")
     return _rounded(sums, 2 * WINDOW_BITS)
 
 
@@ -64,7 +67,7 @@ def darker_than_surroundings(
     ndarray, bool, (height, width)
     """
     picture = read_only(picture)
-    sums = weighted_sums(picture, window_weights(size), "nearest")
+    sums = _window_sums(picture, size, "nearest")
     return _darker(picture, sums, offset, 2 * WINDOW_BITS)
 
 
@@ -77,7 +80,7 @@ def weighted_sums(
     ----------
     picture : ndarray, uint8, (height, width)
     weights : ndarray, int32, (2 * radius + 1,)
-        Non-negative, of sum 2**18 at most.
+        Non-negative and symmetric, of sum 2**18 at most.
     rule : EdgeRule
         What lies beyond the edges.
 
@@ -86,40 +89,67 @@ def weighted_sums(
     ndarray, int64, (height, width)
         Not divided by the weights' sum squared.
     """
+    sums = np.empty(picture.shape, np.int64)  # below 2**44
+    _correlate(picture, weights, rule, sums)
+    return sums
+
+
+def _window_sums(picture: NDArray[np.uint8], size: int, rule: EdgeRule) -> NDArray[np.int32]:
+    sums = np.empty(picture.shape, np.int32)  # below 2**24
+    _correlate(picture, window_weights(size), rule, sums)
+    return sums
+
+
+def _correlate(
+    picture: NDArray[np.uint8],
+    weights: NDArray[np.int32],
+    rule: EdgeRule,
+    sums: NDArray[np.int32] | NDArray[np.int64],
+) -> None:
+    """Sum down the columns of the turned picture, turn the sums, sum down again."""
+    height, width = picture.shape
     radius = weights.size // 2
-    rows = edge_index(picture.shape[0], radius, rule)
-    columns = edge_index(picture.shape[1], radius, rule)
-    return _weighted_sums(read_only(picture), weights, rows, columns)
+    along_x = np.empty((width, height), np.int32)  # below 2**26
+    _sum_down(turned(picture), weights, edge_index(width, radius, rule), along_x)
+    _sum_down(turned(along_x), weights, edge_index(height, radius, rule), sums)
 
 
 @compiled
-def _weighted_sums(
-    picture: NDArray[np.uint8],
-    weights: NDArray[np.int32],
-    rows: NDArray[np.int64],
-    columns: NDArray[np.int64],
-) -> NDArray[np.int64]:
-    height, width = picture.shape
-    taps = weights.shape[0]
-    line = np.empty(width, np.int32)
-    padded = np.empty(columns.shape[0], np.int32)
-    sums = np.zeros((height, width), np.int64)
-    for y in range(height):
-        for x in range(width):
-            line[x] = 0
-        for tap in range(taps):
-            source = picture[rows[y + tap]]
-            weight = weights[tap]
-            for x in range(width):
-                line[x] += np.int32(source[x]) * weight  # below 2**26
-        for x in range(padded.shape[0]):
-            padded[x] = line[columns[x]]
+def _sum_down(
+    lines: NDArray[Any], weights: NDArray[np.int32], index: NDArray[np.int64], sums: NDArray[Any]
+) -> None:
+    """Weigh the lines around each line; `index` says which they are, from `radius` above on.
+
+    Lines as far above as below have one weight: they are added first, for one multiplication
+    instead of two. Three such pairs go in one pass, for one load and store of the sum.
+    """
+    radius = weights.shape[0] // 2
+    for y in range(sums.shape[0]):
         target = sums[y]
-        for tap in range(taps):
-            wide = np.int64(weights[tap])
-            for x in range(width):
-                target[x] += np.int64(padded[x + tap]) * wide  # below 2**44
-    return sums
+        around = index[y : y + 2 * radius + 1]
+        line, weight = lines[around[radius]], weights[radius]
+        for x in range(target.shape[0]):
+            target[x] = np.int32(line[x]) * weight
+        tap = 0
+        while tap + 3 <= radius:
+            w0, w1, w2 = weights[tap], weights[tap + 1], weights[tap + 2]
+            a0, a1, a2 = lines[around[tap]], lines[around[tap + 1]], lines[around[tap + 2]]
+            b0 = lines[around[2 * radius - tap]]
+            b1 = lines[around[2 * radius - tap - 1]]
+            b2 = lines[around[2 * radius - tap - 2]]
+            for x in range(target.shape[0]):
+                target[x] += (
+                    np.int32(a0[x] + b0[x]) * w0
+                    + np.int32(a1[x] + b1[x]) * w1
+                    + np.int32(a2[x] + b2[x]) * w2
+                )
+            tap += 3
+        while tap < radius:
+            weight = weights[tap]
+            above, below = lines[around[tap]], lines[around[2 * radius - tap]]
+            for x in range(target.shape[0]):
+                target[x] += np.int32(above[x] + below[x]) * weight
+            tap += 1
 
 
 @compiled
@@ -135,7 +165,7 @@ def _unsharp(
 
 
 @compiled
-def _rounded(sums: NDArray[np.int64], bits: int) -> NDArray[np.uint8]:
+def _rounded(sums: NDArray[np.int32], bits: int) -> NDArray[np.uint8]:
     out = np.empty(sums.shape, np.uint8)
     half = np.int64(1) << (bits - 1)
     for y in range(sums.shape[0]):
@@ -146,7 +176,7 @@ def _rounded(sums: NDArray[np.int64], bits: int) -> NDArray[np.uint8]:
 
 @compiled
 def _darker(
-    picture: NDArray[np.uint8], sums: NDArray[np.int64], offset: int, bits: int
+    picture: NDArray[np.uint8], sums: NDArray[np.int32], offset: int, bits: int
 ) -> NDArray[np.bool_]:
     """Compare with the mean rounded to the nearest level, and to the even one of two."""
     out = np.empty(picture.shape, np.bool_)

@@ -85,6 +85,9 @@ class Grid:
             128 does not divide), the shorter side counts, so that boxes which did not overlap in
             cells do not overlap in pixels, and lie inside the parent.
         """
+        if self.parent_width % self.columns == 0 and self.parent_height % self.rows == 0:
+            across, down = self.parent_width // self.columns, self.parent_height // self.rows
+            return boxes * np.array([across, down, min(across, down)], dtype=np.int32)
         cells = boxes.astype(np.int64)
         x, y, size = cells[:, 0], cells[:, 1], cells[:, 2]
         left = x * self.parent_width // self.columns

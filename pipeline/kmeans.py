@@ -61,7 +61,8 @@ def _optimal_starts(
     better = np.zeros(n + 1, np.float64)
     for clusters in range(1, k):
         starts[clusters, n + 1] = n - 1
-        for end in range(n, clusters, -1):
+        least = clusters if clusters < k - 1 else n - 1  # the last cluster ends at the last level
+        for end in range(n, least, -1):
             most = -1.0
             first = max(starts[clusters - 1, end], clusters)
             for start in range(first, min(starts[clusters, end + 1], end - 1) + 1):

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .box import Algorithm, BoxParams, box
-from .cluster import ClusterParams, Clusters, KFrom, cluster
+from .cluster import ClusterParams, KFrom, cluster
 from .composition import parse_composition
 from .downsize import downsize
 from .grid import Grid
 from .image import as_image
-from .preprocess import NothingFound, Preprocessed, PreprocessParams, preprocess
+from .preprocess import NothingFound, PreprocessParams, preprocess
 from .quality import Quality, QualityParams, assess, too_small
 from .quality_model import QualityModel
 from .scale import Scaling, find_scaling
@@ -28,6 +29,9 @@ class Parameters:
     preprocess: PreprocessParams = field(default_factory=PreprocessParams)
     cluster: ClusterParams = field(default_factory=ClusterParams)
     box: BoxParams = field(default_factory=BoxParams)
+
+
+DEFAULTS = Parameters()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,38 +128,30 @@ def process(
         If `image` cannot be a picture (not 2-D, colour, complex, empty, all NaN), the composition
         is unreadable, or composition and `n_elements` disagree.
     """
-    params = params or Parameters()
+    params = params or DEFAULTS
     if algorithm is not None:
         params = replace(params, box=replace(params.box, algorithm=algorithm))
     n_elements, k_from = _known_elements(composition, n_elements)
     picture = as_image(image)
-    result = Result(outcome="rejected", n_elements=n_elements)
+    rejected = partial(Result, outcome="rejected", n_elements=n_elements)
     height, width = picture.shape
     reason = too_small(height, width, params.quality)
     if reason is not None:
-        return replace(result, reason=reason)
+        return rejected(reason=reason)
     grid = Grid.for_parent(height, width)
     scaling = find_scaling(picture)
     grid_image = downsize(picture, scaling, grid)
     quality = assess(grid_image, grid, scaling, params.quality, model)
-    result = replace(result, grid=grid, scaling=scaling, quality=quality)
+    rejected = partial(rejected, grid=grid, scaling=scaling, quality=quality)
     if not quality.passed:
-        return replace(result, reason=quality.reason)
+        return rejected(reason=quality.reason)
     found = preprocess(grid_image, params.preprocess)
     if isinstance(found, NothingFound):
-        return replace(result, reason=found.reason)
+        return rejected(reason=found.reason)
     clusters = cluster(found.filtered, n_elements, params.cluster)
-    return _with_boxes(replace(result, k_from=k_from), found, clusters, grid, params.box)
-
-
-def _with_boxes(
-    result: Result, found: Preprocessed, clusters: Clusters, grid: Grid, params: BoxParams
-) -> Result:
-    boxes, regions = box(clusters.labels, params)
-    x0, y0, _, _ = found.bounding_box
-    grid_boxes = boxes + np.array([x0, y0, 0], dtype=np.int32)
-    result = replace(
-        result,
+    segmented = partial(
+        rejected,
+        k_from=k_from,
         bounding_box=grid.rectangle_to_parent(found.bounding_box),
         labels=clusters.labels,
         k=clusters.k,
@@ -164,9 +160,11 @@ def _with_boxes(
         cutoff=found.cutoff,
     )
     if clusters.reason is not None:
-        return replace(result, reason=clusters.reason)
-    return replace(
-        result,
+        return segmented(reason=clusters.reason)
+    boxes, regions = box(clusters.labels, params.box)
+    x0, y0, _, _ = found.bounding_box
+    grid_boxes = boxes + np.array([x0, y0, 0], dtype=np.int32)
+    return segmented(
         outcome="located",
         boxes=grid.to_parent(grid_boxes),
         regions=regions,

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .checks import check_odd, check_range
+from .compiled import compiled, read_only
 from .filters import darker_than_surroundings, unsharp_mask, window_blur
 from .hull import convex_hull
 
@@ -169,13 +170,40 @@ def find_bounding_box(
     sharp = unsharp_mask(grid_image, params.find_sharpen_sigma, params.find_sharpen_amount)
     smooth = window_blur(sharp, params.find_blur)
     dark = darker_than_surroundings(smooth, params.threshold_window, params.threshold_offset)
-    border = np.concatenate([dark[0], dark[-1], dark[1:-1, 0], dark[1:-1, -1]])
-    foreground = ~dark if 2 * np.count_nonzero(border) > border.size else dark
-    rows = np.flatnonzero(foreground.any(axis=1))
-    columns = np.flatnonzero(foreground.any(axis=0))
-    if rows.size == 0:
-        return None
-    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
+    x0, y0, x1, y1 = enclose(dark, not border_is_mostly(dark))
+    return (x0, y0, x1, y1) if x0 < x1 else None
+
+
+@compiled
+def border_is_mostly(mask: NDArray[np.bool_]) -> bool:
+    """Say whether more than half of the border is in the mask."""
+    height, width = mask.shape
+    inside = 0
+    for x in range(width):
+        inside += int(mask[0, x]) + int(mask[height - 1, x])
+    for y in range(1, height - 1):
+        inside += int(mask[y, 0]) + int(mask[y, width - 1])
+    return bool(inside > width + max(height - 2, 0))
+
+
+@compiled
+def enclose(mask: NDArray[np.bool_], side: bool) -> tuple[int, int, int, int]:
+    """Find the smallest x0, y0, x1, y1 that holds all cells that are `side`; all 0 without any."""
+    height, width = mask.shape
+    x0, y0, x1, y1 = width, height, 0, 0
+    for y in range(height):
+        line = mask[y]
+        first = 0
+        while first < width and line[first] != side:
+            first += 1
+        if first == width:
+            continue
+        last = width - 1
+        while line[last] != side:
+            last -= 1
+        x0, x1 = min(x0, first), max(x1, last + 1)
+        y0, y1 = min(y0, y), y + 1
+    return (x0, y0, x1, y1) if x1 > 0 else (0, 0, 0, 0)
 
 
 def diagonal(crop: NDArray[np.uint8]) -> NDArray[np.int64]:
@@ -209,22 +237,40 @@ def find_cutoff(levels: NDArray[np.int64], params: PreprocessParams) -> tuple[in
         The cutoff, and R = max - min of the levels.
     """
     contrast = int(levels.max() - levels.min())
-    flat = np.abs(np.diff(levels)) < percent(params.flat_percent, contrast)
-    low = levels[1:] < percent(params.low_percent, contrast)
-    highest = max(levels[0], levels[1:][flat & low].max(initial=0))
-    return int(highest) + percent(params.margin_percent, contrast), contrast
+    flat = percent(params.flat_percent, contrast)
+    low = percent(params.low_percent, contrast)
+    highest = _highest_background(read_only(levels), flat, low)
+    return highest + percent(params.margin_percent, contrast), contrast
+
+
+@compiled
+def _highest_background(levels: NDArray[np.int64], flat: int, low: int) -> int:
+    """Find the highest of the levels below `low` that differ by less than `flat` from the last."""
+    highest = levels[0]
+    for at in range(1, levels.shape[0]):
+        if levels[at] < low and abs(levels[at] - levels[at - 1]) < flat:
+            highest = max(highest, levels[at])
+    return int(highest)
 
 
 def filter_particle(
     crop: NDArray[np.uint8], mask: NDArray[np.bool_], contrast: int, params: PreprocessParams
 ) -> NDArray[np.uint8]:
     """Zero outside the mask; inside brighten (Eq. 1, saturating), sharpen and smooth."""
-    # cv2 adds saturating: 250 + 20 is 255
-    added = cv2.add(crop, np.full_like(crop, percent(params.brighten_percent, contrast)))
-    brightened = np.where(mask, added, 0).astype(np.uint8)
+    brightened = _brighten(read_only(crop), mask, percent(params.brighten_percent, contrast))
     sharp = unsharp_mask(brightened, params.sharpen_sigma, params.sharpen_amount)
     smooth = cv2.medianBlur(sharp, params.median)
     return np.asarray(smooth, dtype=np.uint8)
+
+
+@compiled
+def _brighten(crop: NDArray[np.uint8], mask: NDArray[np.bool_], amount: int) -> NDArray[np.uint8]:
+    """Add `amount` inside the mask, saturating (250 + 20 is 255), and set all else to 0."""
+    brightened = np.empty(crop.shape, np.uint8)
+    for y in range(crop.shape[0]):
+        for x in range(crop.shape[1]):
+            brightened[y, x] = min(int(crop[y, x]) + amount, 255) if mask[y, x] else 0
+    return brightened
 
 
 def percent(part: int, whole: int) -> int:

@@ -6,9 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .compiled import compiled
+from .histogram import gray_levels
+
+LEVELS = 255.5
+"""A span of so much reaches from level 0 to the middle of level 255."""
 
 
-@compiled
 def two_classes(sums: NDArray[np.int32], bright: NDArray[np.uint8]) -> tuple[float, float]:
     """Split a picture into a bright and a dark class by Otsu's criterion, on 256 levels.
 
@@ -25,24 +28,34 @@ def two_classes(sums: NDArray[np.int32], bright: NDArray[np.uint8]) -> tuple[flo
         In the picture's units: bright is above the threshold; the contrast is the mean of the
         bright class less that of the dark one. Both 0 for a flat picture.
     """
+    lowest, span = _to_levels(sums, bright)
+    if span == 0.0:
+        return 0.0, 0.0
+    threshold, gap = _otsu(gray_levels(bright))
+    _part(bright, threshold)
+    per_unit = LEVELS / span
+    return lowest + (threshold + 1) / per_unit, gap / per_unit
+
+
+@compiled
+def _to_levels(sums: NDArray[np.int32], levels: NDArray[np.uint8]) -> tuple[float, float]:
+    """Stretch a picture over 256 levels, or to 0 if it is flat; return its minimum and span."""
     rows, columns = sums.shape
     lowest = np.float64(sums.min())
     span = np.float64(sums.max()) - lowest
-    if span == 0.0:
-        bright[:] = 0
-        return 0.0, 0.0
-    per_unit = 255.5 / span
-    counts = np.zeros(256, np.int64)
+    per_unit = LEVELS / span if span > 0.0 else 0.0
     for row in range(rows):
         for column in range(columns):
-            bright[row, column] = np.uint8((sums[row, column] - lowest) * per_unit)
-        for column in range(columns):
-            counts[bright[row, column]] += 1
-    threshold, gap = _otsu(counts)
-    for row in range(rows):
-        for column in range(columns):
-            bright[row, column] = bright[row, column] > threshold
-    return lowest + (threshold + 1) / per_unit, gap / per_unit
+            levels[row, column] = np.uint8((sums[row, column] - lowest) * per_unit)
+    return lowest, span
+
+
+@compiled
+def _part(levels: NDArray[np.uint8], threshold: int) -> None:
+    """Replace each level by whether it is above the threshold."""
+    for row in range(levels.shape[0]):
+        for column in range(levels.shape[1]):
+            levels[row, column] = levels[row, column] > threshold
 
 
 @compiled
@@ -70,19 +83,36 @@ def _otsu(counts: NDArray[np.int64]) -> tuple[int, float]:
 @compiled
 def step_between(sums: NDArray[np.int32], classes: NDArray[np.uint8], apart: int) -> float:
     """Average the difference of cells of different classes, `apart` along a row or a column."""
-    rows, columns = sums.shape
+    rows = sums.shape[0]
     total, count = np.int64(0), np.int64(0)
     for row in range(rows):
-        for column in range(columns - apart):
-            if classes[row, column] != classes[row, column + apart]:
-                total += abs(sums[row, column] - sums[row, column + apart])
-                count += 1
+        line, side = sums[row], classes[row]
+        steps, pairs = _steps(line[:-apart], line[apart:], side[:-apart], side[apart:])
+        total += steps
+        count += pairs
     for row in range(rows - apart):
-        for column in range(columns):
-            if classes[row, column] != classes[row + apart, column]:
-                total += abs(sums[row, column] - sums[row + apart, column])
-                count += 1
+        below = row + apart
+        steps, pairs = _steps(sums[row], sums[below], classes[row], classes[below])
+        total += steps
+        count += pairs
     return total / count if count > 0 else 0.0
+
+
+@compiled
+def _steps(
+    line: NDArray[np.int32],
+    other: NDArray[np.int32],
+    side: NDArray[np.uint8],
+    other_side: NDArray[np.uint8],
+) -> tuple[int, int]:
+    """Add up the steps where the sides differ, and count them; no branch, so that it vectorises."""
+    total, count = np.int64(0), np.int64(0)
+    for at in range(line.shape[0]):
+        differs = side[at] != other_side[at]
+        step = abs(line[at] - other[at])
+        total += step if differs else 0
+        count += differs
+    return int(total), int(count)
 
 
 @compiled
@@ -127,53 +157,65 @@ def largest_part(mask: NDArray[np.uint8], counted: NDArray[np.uint8]) -> tuple[i
         Cells in that part, and how many of them count. Both 0 if none counts.
     """
     rows, columns = mask.shape
-    framed = np.zeros((rows + 1, columns + 2), np.int32)  # labels, with a frame of 0
-    parents = np.zeros(rows * columns + 1, np.int32)
-    used = 0
+    most_runs = rows * ((columns + 1) // 2)
+    ends = np.empty((most_runs, 2), np.int32)  # half-open
+    parents = np.empty(most_runs, np.int32)
+    cells = np.zeros(most_runs, np.int64)
+    counting = np.zeros(most_runs, np.int64)
+    above, used = 0, 0
     for row in range(rows):
-        above, line = framed[row], framed[row + 1]
-        for column in range(columns):
-            if mask[row, column] == 0:
-                continue
-            # neighbours that touch each other bear one part's labels already
-            label, other = above[column + 1], np.int32(0)
-            if label == 0:
-                label, other = above[column + 2], max(line[column], above[column])
-                if label == 0:
-                    label, other = other, np.int32(0)
-            if label == 0:
-                used += 1
-                label = np.int32(used)
-                parents[used] = label
-            elif other != 0:
-                _join(parents, int(label), int(other))
-            line[column + 1] = label
-    return _most_cells(framed, counted, parents, used)
+        first = used
+        used = _add_runs(mask[row], ends, used)
+        for run in range(first, used):
+            start, end = ends[run]
+            parents[run] = run
+            cells[run] = end - start
+            counting[run] = _count(counted[row, start:end])
+            while above < first and ends[above, 1] < start:
+                above += 1
+            touching = above
+            while touching < first and ends[touching, 0] <= end:
+                _join(parents, run, touching)
+                touching += 1
+        above = first
+    for run in range(used - 1, -1, -1):  # a root comes before what hangs on it
+        root = parents[run]
+        if root != run:
+            cells[root] += cells[run]
+            counting[root] += counting[run]
+            counting[run] = 0
+    if not counting[:used].any():
+        return 0, 0
+    largest = np.argmax(counting[:used])
+    return int(cells[largest]), int(counting[largest])
 
 
 @compiled
-def _most_cells(
-    framed: NDArray[np.int32], counted: NDArray[np.uint8], parents: NDArray[np.int32], used: int
-) -> tuple[int, int]:
-    cells = np.zeros(used + 1, np.int64)
-    counting = np.zeros(used + 1, np.int64)
-    rows, columns = counted.shape
-    for row in range(rows):
-        for column in range(columns):
-            label = framed[row + 1, column + 1]
-            cells[label] += 1
-            counting[label] += counted[row, column] != 0
-    cells[0], counting[0] = 0, 0  # the background
-    for label in range(used, 0, -1):  # a root is smaller than what hangs on it
-        root = parents[label]
-        if root != label:
-            cells[root] += cells[label]
-            counting[root] += counting[label]
-            cells[label], counting[label] = 0, 0
-    largest = np.argmax(counting)
-    if counting[largest] == 0:
-        return 0, 0
-    return int(cells[largest]), int(counting[largest])
+def _add_runs(line: NDArray[np.uint8], ends: NDArray[np.int32], used: int) -> int:
+    """Append the runs of a line that are not 0; return how many there are now."""
+    before = False
+    for column in range(line.shape[0]):
+        inside = line[column] != 0
+        if inside != before:
+            if inside:
+                ends[used, 0] = column
+            else:
+                ends[used, 1] = column
+                used += 1
+            before = inside
+    if before:
+        ends[used, 1] = line.shape[0]
+        used += 1
+    return used
+
+
+@compiled
+def _count(line: NDArray[np.uint8]) -> int:
+    """Count what is not 0."""
+    count = np.int64(0)
+    for at in range(line.shape[0]):
+        count += line[at] != 0
+    return int(count)
 
 
 @compiled

@@ -95,12 +95,13 @@ def measure(grid_image: NDArray[np.uint8], saturated_fraction: float) -> dict[st
     texture = max(_usual(ordered) for ordered in steps) / cells
     drawn = all(ordered[ordered.size // 2] == 0 for ordered in steps)
     grain = max(texture, RESOLUTION)
-    border = _border(bright, max(1, shorter // BORDER))
-    bright_fraction = int(np.count_nonzero(bright)) / bright.size
+    inside = _without_edge(bright, max(1, shorter // BORDER))
+    bright_cells, bright_inside = _count(bright), _count(inside)
+    bright_fraction = bright_cells / bright.size
     clipped = 0.0 if drawn else min(1.0, saturated_fraction / bright_fraction)
     # averaging widens a speck to a square: only cells that are bright themselves are counted
     middles = _without_edge(grid_image, square // 2)
-    itself_bright = (middles > threshold / cells).astype(np.uint8)
+    itself_bright = (middles > int(threshold / cells)).view(np.uint8)
     part_cells, body_cells = largest_part(bright, itself_bright)
     return {
         "contrast": contrast,
@@ -108,7 +109,7 @@ def measure(grid_image: NDArray[np.uint8], saturated_fraction: float) -> dict[st
         "contrast_to_texture": contrast / grain,
         "edge_to_texture": step_between(sums, bright, square) / cells / grain,
         "thickness": largest_square(bright) / shorter,
-        "bright_border": int(np.count_nonzero(border)) / border.size,
+        "bright_border": (bright_cells - bright_inside) / (bright.size - inside.size),
         "bright_fraction": bright_fraction,
         "body_cells": float(body_cells),
         "body_filled": body_cells / max(part_cells, 1),
@@ -152,14 +153,6 @@ def _usual(ordered: IntImage) -> int:
     return int(ordered[place])
 
 
-def _border(image: NDArray[Number], width: int) -> NDArray[Number]:
-    """Cells within `width` of the picture's border, in one dimension."""
-    inner = image[width:-width]
-    return np.concatenate(
-        [
-            image[:width].ravel(),
-            image[-width:].ravel(),
-            inner[:, :width].ravel(),
-            inner[:, -width:].ravel(),
-        ]
-    )
+def _count(classes: NDArray[np.uint8]) -> int:
+    """Count the ones among zeros and ones."""
+    return int(np.count_nonzero(classes.view(np.bool_)))

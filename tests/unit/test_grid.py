@@ -77,6 +77,24 @@ def test_a_parent_that_128_divides_is_covered_without_gaps() -> None:
     assert grid.rectangle_to_parent((0, 0, 128, 64)) == (0, 0, 1024, 512)
 
 
+@settings(max_examples=100, deadline=None)
+@given(st.integers(16, 700), st.integers(16, 700), st.booleans(), st.integers(0, 2**32 - 1))
+def test_a_box_is_placed_and_measured_as_the_pixels_under_its_cells(
+    height: int, width: int, whole: bool, seed: int
+) -> None:
+    # half of the time with cells of a whole number of pixels, which need not be square
+    grid = Grid(
+        rows=16,
+        columns=16,
+        parent_height=height * 16 if whole else height,
+        parent_width=width * 16 if whole else width,
+    )
+    x, y, size = np.random.default_rng(seed).integers(0, [9, 9, 8]).tolist()
+    x0, y0, x1, y1 = grid.rectangle_to_parent((x, y, x + size, y + size))
+    expected = [x0, y0, min(x1 - x0, y1 - y0)]
+    assert grid.to_parent(np.array([[x, y, size]], np.int32)).tolist() == [expected]
+
+
 def test_no_boxes_stay_no_boxes() -> None:
     assert Grid.for_parent(400, 400).to_parent(np.zeros((0, 3), np.int32)).shape == (0, 3)
 

@@ -10,8 +10,19 @@ from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
 from pipeline import NothingFound, Preprocessed, PreprocessParams, preprocess
-from pipeline.preprocess import diagonal, filter_particle, find_bounding_box, find_cutoff, percent
-from tests.helpers import reference_preprocess
+from pipeline.preprocess import (
+    border_is_mostly,
+    diagonal,
+    enclose,
+    filter_particle,
+    find_bounding_box,
+    find_cutoff,
+    percent,
+)
+from tests.helpers import reference_masks, reference_preprocess
+
+PICTURES = hnp.arrays(np.uint8, hnp.array_shapes(min_dims=2, max_dims=2, max_side=12))
+MASKS = hnp.arrays(np.bool_, hnp.array_shapes(min_dims=2, max_dims=2, max_side=12))
 
 PARAMS = PreprocessParams()
 
@@ -98,6 +109,28 @@ def test_brightening_saturates_and_does_not_wrap_around() -> None:
     assert bright.min() == 255
 
 
+@settings(max_examples=60, deadline=None)
+@given(PICTURES, st.integers(0, 255), st.integers(0, 2**32 - 1))
+def test_brightening_alone_adds_inside_the_mask_and_clears_the_rest(
+    picture: NDArray[np.uint8], contrast: int, seed: int
+) -> None:
+    mask = np.random.default_rng(seed).random(picture.shape) < 0.5
+    alone = PreprocessParams(sharpen_amount=0, median=1)
+    brighter = np.minimum(picture.astype(int) + percent(20, contrast), 255)
+    assert np.array_equal(
+        filter_particle(picture, mask, contrast, alone), np.where(mask, brighter, 0)
+    )
+
+
+@settings(max_examples=100, deadline=None)
+@given(MASKS, st.booleans())
+def test_the_border_and_the_enclosing_box_are_the_literal_ones(
+    mask: NDArray[np.bool_], side: bool
+) -> None:
+    assert border_is_mostly(mask) == reference_masks.border_is_mostly(mask)
+    assert enclose(mask, side) == reference_masks.enclose(mask, side)
+
+
 def test_the_diagonal_runs_from_corner_to_corner() -> None:
     tall = np.arange(60, dtype=np.uint8).reshape(20, 3)
     assert diagonal(tall).tolist() == [0, 19, 41]
@@ -119,6 +152,13 @@ def test_the_cutoff_lies_a_tenth_of_the_range_above_the_highest_flat_low_level(
     levels: list[int], cutoff: int
 ) -> None:
     assert find_cutoff(np.array(levels), PARAMS)[0] == cutoff
+
+
+@settings(max_examples=100, deadline=None)
+@given(PICTURES)
+def test_the_cutoff_is_the_literal_one(picture: NDArray[np.uint8]) -> None:
+    for crop in (picture, picture // 100):  # the second has flat stretches
+        assert find_cutoff(diagonal(crop), PARAMS) == reference_preprocess.cutoff(crop)
 
 
 @given(st.integers(0, 100), st.integers(0, 255))
@@ -179,3 +219,12 @@ def test_a_bounding_box_of_nothing_is_none() -> None:
 def test_parameters_out_of_range_are_named(name: str, value: float) -> None:
     with pytest.raises(ValueError, match=f"^{name}: came {value}; expected"):
         PreprocessParams(**{name: value})  # type: ignore[arg-type] # that is the test
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.integers(1, 40), st.sampled_from([3, 40, 255]), st.data())
+def test_the_cutoff_is_the_one_found_level_by_level(
+    steps: int, highest: int, data: st.DataObject
+) -> None:
+    crop = np.diag(data.draw(hnp.arrays(np.uint8, steps, elements=st.integers(0, highest))))
+    assert find_cutoff(diagonal(crop), PARAMS) == reference_preprocess.cutoff(crop)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
 from pipeline import Scaling, as_image, find_scaling
-from pipeline.scale import SAMPLE
+from pipeline.scale import SAMPLE, TAIL
 
 
 def noise(shape: tuple[int, int] = (200, 200)) -> NDArray[np.float64]:
@@ -52,6 +55,22 @@ def test_the_saturated_fraction_is_the_share_at_the_maximum() -> None:
     assert find_scaling(as_image(image)).saturated_fraction == 0.25
 
 
+@pytest.mark.parametrize("shape", [(16, 16), (256, 256), (257, 300), (700, 512), (40, 9_000)])
+@pytest.mark.parametrize("dtype", ["u1", "u2"])
+def test_saturation_is_counted_on_the_densest_lattice_allowed(
+    shape: tuple[int, int], dtype: str
+) -> None:
+    image = np.random.default_rng(shape[1]).binomial(9, 0.6, shape).astype(dtype)
+    sample = next(
+        lattice
+        for lattice in (image[::step, ::step] for step in range(1, 99))
+        if lattice.size <= SAMPLE
+    )
+    scaling = find_scaling(as_image(image))
+    assert scaling.sampled == sample.size
+    assert scaling.saturated_fraction == np.mean(sample == sample.max())
+
+
 def test_a_flat_image_has_an_empty_range() -> None:
     scaling = find_scaling(as_image(np.full((50, 50), 3.5)))
     assert scaling.low == scaling.high == 3.5
@@ -70,6 +89,36 @@ def test_finite_pixels_between_the_sampled_ones_are_found() -> None:
     scaling = find_scaling(as_image(image))
     assert 0 <= scaling.low < scaling.high <= 255
     assert scaling.invalid == 256 * 256
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.data())
+def test_the_range_is_the_sorted_sample_without_its_tails(data: st.DataObject) -> None:
+    dtype = np.dtype(data.draw(st.sampled_from(["i1", "u2", "i2", "u4", "i4", "u8", "i8", "f8"])))
+    offset = data.draw(st.sampled_from([0, -100] if dtype.kind != "u" else [0, 50_000]))
+    level = st.integers(offset, offset + (100 if dtype.itemsize == 1 else 9_000))
+    few_far_away = data.draw(st.booleans()) and dtype.itemsize > 2
+    elements = level | st.integers(10**8, 10**9) if few_far_away else level
+    image = data.draw(hnp.arrays(np.int64, (64, 64), elements=elements)).astype(dtype)
+    cut = image.size // TAIL
+    ordered = sorted(image.ravel().tolist())
+    scaling = find_scaling(as_image(image))
+    assert (scaling.low, scaling.high) == (ordered[cut], ordered[-1 - cut])
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.integers(1, 600), st.integers(1, 600), st.integers(1, 4), st.integers(0, 1_000))
+def test_of_8_bit_images_the_lattice_is_looked_at_and_nothing_between(
+    height: int, width: int, levels: int, seed: int
+) -> None:
+    image = np.random.default_rng(seed).integers(0, levels, (height, width)).astype(np.uint8)
+    step = next(n for n in range(1, 9) if image[::n, ::n].size <= SAMPLE)
+    sample = image[::step, ::step]
+    between = image.copy()
+    between[1::2, 1::2] += 100 * (step % 2 == 0)
+    scaling = find_scaling(as_image(between))
+    assert scaling.sampled == sample.size
+    assert scaling.saturated_fraction == (sample == sample.max()).mean()
 
 
 @pytest.mark.parametrize(
