@@ -9,6 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import psutil
 from numpy.typing import NDArray
 
 from benchmarks.chain import Chain
@@ -57,6 +58,7 @@ class HaadflowChain:
         self._seqs: dict[int, int] = {}
         """By the caller's number; all."""
         self._run = ""
+        self._victim: psutil.Process | None = None
         self._detector: Detector | None = None
         self._store: ResultStore | None = None
 
@@ -121,15 +123,24 @@ class HaadflowChain:
     def keep_journal(self) -> None:
         """Look at the frames from now on; the store has each one's attempts."""
         self._journal_from = self._submitted
+        # Asked now: the answer takes so long that all in flight would have passed meanwhile.
+        _, pids = self._chain.status()
+        self._victim = psutil.Process(
+            next(pid for name, pid in pids.items() if name.startswith(VICTIM))
+        )
 
     def at_work(self) -> int | None:
-        """Return the quality gate's worker: in mid-stream it holds leases."""
-        _, pids = self._chain.status()
-        return next((pid for name, pid in pids.items() if name.startswith(VICTIM)), None)
+        """Return the quality gate's worker while it computes; between two frames it sleeps."""
+        if self._victim is None or self._victim.status() != psutil.STATUS_RUNNING:
+            return None
+        return int(self._victim.pid)
 
-    def in_hand(self, pid: int) -> bool | None:  # noqa: ARG002 - there is one victim
-        """Say whether a frame counts an attempt more: its worker died on it."""
-        return True if self.again().begun else None
+    def in_hand(self, pid: int) -> bool | None:
+        """Say whether the queue counted a frame as the one a dead worker died on.
+
+        While the worker lives only the queue knows.
+        """
+        return None if psutil.pid_exists(pid) else bool(self.again().begun)
 
     def again(self) -> Again:
         """Count the frames that were given to a worker again after one had died on them.

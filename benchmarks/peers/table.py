@@ -75,7 +75,7 @@ def table(report: PeersReport) -> Table:
     row("CPU per image, ms", [significant(column.cpu_ms) for column in columns])
     row("moved per image, MiB", [f"{column.moved_bytes / 2**20:.2f}" for column in columns])
     row("passed to write(), MiB", [f"{column.written_bytes / 2**20:.2f}" for column in columns])
-    row("cores others had", [f"{max(column.others):.1f}" for column in columns])
+    row("cores others had, by round", [_each(column.others) for column in columns])
     section(f"{report.narrow_window} images in flight")
     row("latency, median ms", [_with_range(c.latency_ms, c.latencies_ms) for c in columns])
     row("latency, p99 ms", [significant(column.latency_p99_ms) for column in columns])
@@ -134,6 +134,10 @@ _KILLED = (
     ("images begun again", _begun),
     ("computed to the end twice", _finished),
 )
+
+
+def _each(values: Sequence[float]) -> str:
+    return ", ".join(f"{value:.1f}" for value in values)
 
 
 def _with_range(middle: float, each: Sequence[float]) -> str:
