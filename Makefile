@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 HAADFLOW_DATA ?= $(if $(wildcard ../shared/data),$(abspath ../shared/data),)
 export HAADFLOW_DATA
 
-.PHONY: help install demo test lint bench parity clean
+.PHONY: help install demo test lint bench bench-peers parity clean
 
 help:
 	@echo "make demo    a synthetic megalibrary through the chain, pictures in haadflow-demo/"
@@ -13,6 +13,7 @@ help:
 	@echo "make lint    ruff, mypy --strict, import-linter"
 	@echo "make parity  agreement with the published code's outputs (needs HAADFLOW_DATA)"
 	@echo "make bench   speed, as a ratio to a plain baseline in the same run"
+	@echo "make bench-peers  the chain beside multiprocessing, Dask and Ray (installs them once)"
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -20,6 +21,10 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	@echo "== setting up $(VENV) (once, a minute or two)"
 	"$(PYTHON)" -m venv $(VENV)
 	$(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt --editable '.[parquet,dev]'
+	@touch $@
+
+$(VENV)/.installed-peers: $(VENV)/.installed
+	$(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt --editable '.[peers]'
 	@touch $@
 
 install: $(VENV)/.installed
@@ -41,6 +46,9 @@ parity: install
 
 bench: install
 	$(BIN)/python -m benchmarks
+
+bench-peers: install $(VENV)/.installed-peers
+	$(BIN)/python -m benchmarks.peers
 
 clean:
 	rm -rf $(VENV) haadflow-demo benchmarks/out

@@ -1,0 +1,1 @@
+"""`make bench-peers`: the same kernels on the same images under the chain and under others."""
