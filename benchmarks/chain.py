@@ -27,7 +27,7 @@ from services.results import ResultStore
 from services.runtime.places import Places
 from services.runtime.process import PARENT
 from services.runtime.status import ChainStatus
-from services.runtime.topology import STAGES, Topology, one_machine
+from services.runtime.topology import Topology, one_machine
 
 READY_S = 60.0
 DOWN_S = 30.0
@@ -60,13 +60,17 @@ class Chain:
     ----------
     folder
         What the chain writes into; may hold a ledger with frames already.
+    together
+        One worker hosts all stages, and the source holds their queue.
+    spool
+        Offered images go to the disk before they are accepted.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, together: bool = False, spool: bool = True) -> None:
         self.places = Places(folder)
         # Not in that folder: a Unix socket's path is short.
         self._sockets = Path(tempfile.mkdtemp(prefix="haadflow-bench-"))
-        self.topology = _topology(self._sockets, folder)
+        self.topology = _topology(self._sockets, folder, together=together, spool=spool)
         self.started_unix = 0.0
         self._process: subprocess.Popen[bytes] | None = None
         self._services: dict[str, psutil.Process] = {}
@@ -102,6 +106,10 @@ class Chain:
         traceback: TracebackType | None,
     ) -> None:
         self._go_down()
+
+    @property
+    def _stages(self) -> list[str]:
+        return [table.name for table in self.topology.stage]
 
     @property
     def offers(self) -> str:
@@ -182,7 +190,7 @@ class Chain:
 
     def _wait_until_ready(self) -> None:
         deadline = time.monotonic() + READY_S
-        while not all(self.ready_unix(stage) for stage in STAGES):
+        while not all(self.ready_unix(stage) for stage in self._stages):
             if time.monotonic() > deadline or (self._process and self._process.poll() is not None):
                 raise ChainFailed(f"the chain did not start; see {self.places.logs}")
             time.sleep(0.05)
@@ -207,11 +215,11 @@ class Chain:
         shutil.rmtree(self._sockets, ignore_errors=True)
 
 
-def _topology(sockets: Path, out: Path) -> Topology:
+def _topology(sockets: Path, out: Path, *, together: bool, spool: bool) -> Topology:
     """One worker a stage, as `run` has it on two cores, and a place for offers."""
-    topology = one_machine(sockets, out=out, workers={}, parameters={})
+    topology = one_machine(sockets, out=out, workers={}, parameters={}, together=together)
     source = msgspec.structs.replace(
-        topology.source, offers=f"ipc://{sockets}/offers", keep_first=0
+        topology.source, offers=f"ipc://{sockets}/offers", keep_first=0, spool=spool
     )
     return msgspec.structs.replace(topology, source=source)
 

@@ -24,7 +24,7 @@ from .runtime.ledger import Ledger, NewFrame
 from .runtime.places import Places
 from .runtime.status import ChainStatus
 from .runtime.supervisor import Supervisor
-from .runtime.topology import STAGES, TopologyError, one_machine
+from .runtime.topology import STAGES, TOGETHER, TopologyError, one_machine
 
 SOCKETS = "haadflow-"
 """Begins the name of the folder that holds a run's sockets."""
@@ -48,6 +48,8 @@ class FilesRun:
     n_elements: int | None = None
     algorithm: int = 2
     workers: dict[str, int] = field(default_factory=dict)
+    together: bool = False
+    """Each worker hosts all stages."""
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -61,7 +63,9 @@ class FilesRun:
 
 def workers_for(cores: int) -> dict[str, int]:
     """Return the workers of each stage for a machine with so many cores; at least one each."""
-    return {stage: max(1, round(cores * SHARES[stage])) for stage in STAGES}
+    apart = {stage: max(1, round(cores * SHARES[stage])) for stage in STAGES}
+    # Source and sink want about one core of their own.
+    return apart | {TOGETHER: max(1, cores - 1)}
 
 
 def check_out(run: FilesRun) -> None:
@@ -121,6 +125,7 @@ def run_chain(
                 out=places.out.absolute(),
                 workers=workers_for(os.cpu_count() or 1) | run.workers,
                 parameters={"boxing": {"algorithm": run.algorithm}},
+                together=run.together,
             )
         except TopologyError as error:
             raise TopologyError(f"{error}; set TMPDIR to a folder with a short path") from error

@@ -13,7 +13,7 @@ from protocols import Buffer, encode
 from protocols.messages import Envelope, Metadata, Offer, SurveyImage
 from services.runtime.topology import Topology
 from services.runtime.worker import Worker
-from services.stages import build_stage
+from services.stages import build_stages
 
 
 class _Inbox:
@@ -45,9 +45,9 @@ class _Outbox:
 def mean_encoded_bytes(images: Sequence[NDArray[Any]], topology: Topology) -> float:
     """Return the bytes of an image's messages, times the hops each takes; mean over images.
 
-    An image goes from the detector to the source, from there to the first queue, and from the queue
-    to its worker; what a stage makes of it to the next queue and to its worker, the last to the
-    sink. Each worker's credit goes to its queue.
+    An image goes from the detector to the source, from there to the first queue (unless the source
+    holds it), and from the queue to its worker; what a stage makes of it to the next queue and to
+    its worker, the last to the sink. Each worker's credit goes to its queue.
     """
     return fmean(_encoded_bytes(image, topology) for image in images)
 
@@ -59,9 +59,10 @@ def _encoded_bytes(image: NDArray[Any], topology: Topology) -> int:
     parts: Sequence[Buffer] = encode(SurveyImage(envelope=envelope, image=image))
     total = _size(offer)
     for table in topology.stage:
-        total += 2 * _size(parts)
+        here = topology.source.holds_first_queue and table is topology.stage[0]
+        total += _size(parts) * (1 if here else 2)
         inbox, onward, sink = _Inbox(parts), _Outbox(), _Outbox()
-        Worker(build_stage(table), inbox, onward, sink).step(0)
+        Worker(build_stages(table), inbox, onward, sink).step(0)
         total += sum(_size(credit) for credit in inbox.sent)
         if sink.sent:
             return total + _size(sink.sent[0])

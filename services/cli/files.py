@@ -24,7 +24,7 @@ from services.runtime.places import Places
 from services.runtime.process import log_into
 from services.runtime.status import ChainStatus
 from services.runtime.supervisor import ChainBroken
-from services.runtime.topology import STAGES
+from services.runtime.topology import STAGES, TOGETHER
 
 from . import compile_first
 from .chain import parse_workers
@@ -54,6 +54,12 @@ def run(
         list[str] | None,
         typer.Option("--workers", metavar="STAGE=N", help="Workers of a stage; may be repeated."),
     ] = None,
+    together: Annotated[
+        bool,
+        typer.Option(
+            "--together", help="Each worker takes an image through all stages: for few cores."
+        ),
+    ] = False,
     composition: Composition = None,
     n_elements: Elements = None,
     algorithm: Algorithm = 2,
@@ -76,9 +82,10 @@ def run(
         if not path.exists():
             fail(f"{path}: there is no such file or folder")
     wanted = parse_workers(workers or [])
+    stages = (TOGETHER,) if together else STAGES
     for stage in wanted:
-        if stage not in STAGES:
-            fail(f"--workers {stage}: expected one of {', '.join(STAGES)}")
+        if stage not in stages:
+            fail(f"--workers {stage}: expected one of {', '.join(stages)}")
         if wanted[stage] == 0:
             fail(f"--workers {stage}=0: a run needs at least one worker of each stage")
     from services.files_run import FilesRun
@@ -92,6 +99,7 @@ def run(
         n_elements=n_elements,
         algorithm=algorithm,
         workers=wanted,
+        together=together,
     )
     account = carry_out(asked, pictures=pictures)
     if as_json:

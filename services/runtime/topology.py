@@ -216,6 +216,8 @@ def _check_address(where: str, address: str) -> None:
 
 STAGES = ("quality_gate", "preprocessing", "clustering", "boxing")
 """The chain of the published method."""
+TOGETHER = "image_to_boxes"
+"""What the four are called where one worker hosts them all."""
 
 
 def one_machine(
@@ -224,27 +226,41 @@ def one_machine(
     out: Path,
     workers: dict[str, int],
     parameters: dict[str, dict[str, Any]],
-    window_frames: int = 64,
+    together: bool = False,
 ) -> Topology:
-    """Return the chain of `haadflow run`: Unix sockets in a folder of its own."""
+    """Return the chain of `haadflow run`: Unix sockets in a folder of its own.
+
+    Parameters
+    ----------
+    sockets, out
+        Folders for the sockets and for what the chain writes.
+    workers
+        By stage, or of `TOGETHER`; 1 where nothing is said.
+    parameters
+        By stage.
+    together
+        Each worker hosts all four stages, and the source holds their queue: fit for few cores.
+    """
 
     def end(name: str) -> str:
         return f"ipc://{sockets}/{name}"
 
+    def table(name: str, hosted: tuple[str, ...], settings: dict[str, Any]) -> StageTable:
+        return StageTable(
+            name=name,
+            stages=hosted,
+            frames=end(f"{name}.in"),
+            work=end(f"{name}.work"),
+            workers=workers.get(name, 1),
+            parameters=settings,
+        )
+
+    apart = tuple(table(name, (), parameters.get(name, {})) for name in STAGES)
     topology = Topology(
         chain=ChainTable(out=str(out), control=end("control"), beats=end("beats")),
-        source=SourceTable(closed=end("closed"), window_frames=window_frames, quiet_s=10.0),
+        source=SourceTable(closed=end("closed"), holds_first_queue=together, quiet_s=10.0),
         sink=SinkTable(results=end("results")),
-        stage=tuple(
-            StageTable(
-                name=name,
-                frames=end(f"{name}.in"),
-                work=end(f"{name}.work"),
-                workers=workers.get(name, 1),
-                parameters=parameters.get(name, {}),
-            )
-            for name in STAGES
-        ),
+        stage=(table(TOGETHER, STAGES, parameters),) if together else apart,
     )
     try:
         msgspec.convert(msgspec.to_builtins(topology), Topology)

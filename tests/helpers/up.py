@@ -15,6 +15,7 @@ import psutil
 from .command import haadflow
 
 SHIPPED = Path(__file__).parents[2] / "deploy" / "topology.toml"
+FEW_CORES = SHIPPED.with_name("few-cores.toml")
 
 
 class Up:
@@ -26,13 +27,17 @@ class Up:
         For its topology and output.
     changes
         Replacements in the shipped topology's text.
+    shipped
+        Which one.
     """
 
-    def __init__(self, folder: Path, changes: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, folder: Path, changes: Mapping[str, str] | None = None, *, shipped: Path = SHIPPED
+    ) -> None:
         self._sockets = Path(tempfile.mkdtemp(prefix="hf-"))
         self.out = folder / "out"
         self.topology = folder / "topology.toml"
-        text = SHIPPED.read_text().replace('"tcp://127.0.0.1:', f'"ipc://{self._sockets}/')
+        text = shipped.read_text().replace('"tcp://127.0.0.1:', f'"ipc://{self._sockets}/')
         for before, after in (changes or {}).items():
             assert before in text
             text = text.replace(before, after)

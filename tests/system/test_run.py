@@ -127,6 +127,15 @@ def test_the_same_command_again_changes_nothing(
     assert boxes_of(out) == boxes_of(undisturbed)
 
 
+def test_workers_that_host_all_stages_find_the_same(
+    library: Path, undisturbed: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    done = haadflow("run", library, "--out", out, "--pictures", "0", "--together")
+    assert done.returncode == 0, done.stderr
+    assert boxes_of(out) == boxes_of(undisturbed)
+
+
 def test_other_settings_into_the_same_folder_are_refused(library: Path, undisturbed: Path) -> None:
     done = haadflow("run", library, "--out", undisturbed, "--algorithm", "1")
     assert done.returncode == 2

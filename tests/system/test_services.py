@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import shutil
 import signal
@@ -17,7 +18,7 @@ import pytest
 from services.megalibrary import write_megalibrary
 from services.runtime.places import Places
 from tests.helpers.command import haadflow, start, wait_for_services
-from tests.helpers.up import SHIPPED, Up
+from tests.helpers.up import FEW_CORES, SHIPPED, Up
 
 pytestmark = pytest.mark.system
 
@@ -74,6 +75,31 @@ def test_a_killed_worker_is_replaced_and_its_frame_is_not_lost(up: Up, library: 
     figures = up.until(lambda figures: figures["open"] == 0)
     assert figures["located"] == N * 10
     assert figures["restarts"] == 1
+
+
+@pytest.mark.parametrize("spool", ["true", "false"])
+def test_on_few_cores_with_everything_killed_no_frame_is_lost(
+    spool: str, library: Path, tmp_path: Path
+) -> None:
+    """Each worker hosts all stages, the source the queue; without a spool detectors offer again."""
+    with Up(tmp_path, {"# spool = false ": f"spool = {spool} #"}, shipped=FEW_CORES) as up:
+        assert set(up.status()["processes"]) == {"sink", "source", "image_to_boxes.worker.1"}
+        sending = start("send", library, "--repeat", str(ROUNDS), "--topology", up.topology)
+        up.until(lambda figures: figures["located"] > 20)
+        for count, victim in enumerate(("image_to_boxes.worker", "source", "sink"), 1):
+            (process,) = up.processes(victim)
+            process.kill()
+            up.until(lambda figures: figures["restarts"] == count)  # noqa: B023 - called at once
+        output, _ = sending.communicate(timeout=120)
+        assert sending.returncode == 0, output
+        figures = up.until(lambda figures: figures["open"] == 0)
+        assert figures["accepted"] == N * ROUNDS
+        down = haadflow("down", "--pictures", "2", "--topology", up.topology)
+        assert down.returncode == 0, down.stderr
+    with (up.out / "frames.csv").open(newline="") as file:
+        frames = list(csv.DictReader(file))
+    assert len(frames) == N * ROUNDS
+    assert {frame["outcome"] for frame in frames} == {"located"}
 
 
 def test_what_is_asked_wrongly_of_a_chain_is_told_what_is_wrong(up: Up) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
 from services.runtime.stage import ParameterError
-from services.runtime.topology import StageTable, Topology, TopologyError
+from services.runtime.topology import STAGES, StageTable, Topology, TopologyError
 from services.stages import build_stages, check_stages
 
 SHIPPED = Path(__file__).parents[2] / "deploy" / "topology.toml"
@@ -20,8 +21,31 @@ def chain_of(*names: str) -> Topology:
     return msgspec.structs.replace(shipped, stage=stages)
 
 
-def test_the_shipped_chain_fits_together() -> None:
-    check_stages(Topology.load(SHIPPED))
+@pytest.mark.parametrize("path", sorted(SHIPPED.parent.glob("*.toml")), ids=lambda path: path.stem)
+def test_the_shipped_chains_fit_together(path: Path) -> None:
+    check_stages(Topology.load(path))
+
+
+def test_a_worker_that_hosts_stages_is_built_of_them_in_their_order() -> None:
+    (table,) = Topology.load(SHIPPED.with_name("few-cores.toml")).stage
+    assert [stage.name for stage in build_stages(table)] == list(STAGES)
+    assert build_stages(table)[3].parameters["algorithm"] == 2
+
+
+@pytest.mark.parametrize(
+    ("parameters", "complaint"),
+    [
+        ({"boxes": {}}, "stage image_to_boxes.parameters.boxes: expected one of quality_gate"),
+        ({"boxing": 2}, "stage image_to_boxes.parameters.boxing: expected a table, came 2"),
+    ],
+)
+def test_parameters_of_hosted_stages_stand_by_stage(
+    parameters: dict[str, Any], complaint: str
+) -> None:
+    topology = Topology.load(SHIPPED.with_name("few-cores.toml"))
+    wrong = msgspec.structs.replace(topology.stage[0], parameters=parameters)
+    with pytest.raises(TopologyError, match=complaint):
+        msgspec.structs.replace(topology, stage=(wrong,)).check()
 
 
 @pytest.mark.parametrize(
