@@ -219,12 +219,3 @@ def test_a_bounding_box_of_nothing_is_none() -> None:
 def test_parameters_out_of_range_are_named(name: str, value: float) -> None:
     with pytest.raises(ValueError, match=f"^{name}: came {value}; expected"):
         PreprocessParams(**{name: value})  # type: ignore[arg-type] # that is the test
-
-
-@settings(max_examples=150, deadline=None)
-@given(st.integers(1, 40), st.sampled_from([3, 40, 255]), st.data())
-def test_the_cutoff_is_the_one_found_level_by_level(
-    steps: int, highest: int, data: st.DataObject
-) -> None:
-    crop = np.diag(data.draw(hnp.arrays(np.uint8, steps, elements=st.integers(0, highest))))
-    assert find_cutoff(diagonal(crop), PARAMS) == reference_preprocess.cutoff(crop)
