@@ -53,6 +53,23 @@ class Snapshot(NamedTuple):
     """Processor seconds of everything that runs on this machine."""
 
 
+class ThreadTimes(NamedTuple):
+    """Processor seconds of one service since it started."""
+
+    service: str
+    main: float
+    others: float
+
+    def since(self, before: list[ThreadTimes]) -> ThreadTimes:
+        """Return what was used since an earlier look at all services."""
+        for earlier in before:
+            if earlier.service == self.service:
+                return ThreadTimes(
+                    self.service, self.main - earlier.main, self.others - earlier.others
+                )
+        return self
+
+
 class Chain:
     """A chain in a folder of its own; starts on entering, goes down on leaving.
 
@@ -153,6 +170,15 @@ class Chain:
             except psutil.NoSuchProcess as error:
                 raise ChainFailed(f"{name} has died while it was measured") from error
         return Snapshot(time.monotonic(), self.committed(), cpu, resident, _machine_cpu())
+
+    def threads(self) -> list[ThreadTimes]:
+        """Look at the threads of all services: the main one, and the others together."""
+        found = []
+        for name, process in self._services.items():
+            times = {t.id: t.user_time + t.system_time for t in process.threads()}
+            main = times.pop(process.pid, 0.0)
+            found.append(ThreadTimes(name, main, sum(times.values())))
+        return found
 
     def scale(self, stage: str, workers: int) -> float:
         """Change a stage's workers; return the seconds until the newest one asked for work."""

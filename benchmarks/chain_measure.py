@@ -19,7 +19,7 @@ from benchmarks.chain import Chain, Snapshot
 from benchmarks.chain_images import LARGE, SMALL, accepted_files, pictures
 from benchmarks.kernels import Advance
 from protocols.messages import Located, Outcome
-from services.detectors.client import Detector
+from services.detectors.client import WINDOW, Detector
 from services.results import ResultStore
 from services.runtime.places import Places
 
@@ -97,19 +97,19 @@ def measure_offers(
             for stage in chain.topology.stage
         }
         advance(0.2)
-        _stream(chain, large_images, WARM_FRAMES)
+        stream(chain, large_images, WARM_FRAMES)
         rest_cpu = _rest(chain)
         advance(0.3)
         found_singles = _singles(chain, large_images, singles)
         advance(0.5)
         before = chain.snapshot()
         resident = [_resident(before, before)]
-        through_small = _stream(chain, small_images, small)
+        through_small = stream(chain, small_images, small)
         resident.append(_resident(before, chain.snapshot()))
         advance(0.7)
         parts = []
         for _ in range(4):
-            parts.append(_stream(chain, large_images, large // 4))
+            parts.append(stream(chain, large_images, large // 4))
             resident.append(_resident(before, chain.snapshot()))
         after = chain.snapshot()
         advance(0.9)
@@ -164,10 +164,15 @@ def _singles(chain: Chain, images: list[NDArray[Any]], count: int) -> list[Singl
     return found
 
 
-def _stream(chain: Chain, images: list[NDArray[Any]], frames: int) -> Streamed:
-    """Send as fast as the source accepts; from the first offer to the last commit."""
+def stream(
+    chain: Chain, images: list[NDArray[Any]], frames: int, *, window: int = WINDOW
+) -> Streamed:
+    """Send as fast as the source accepts; from the first offer to the last commit.
+
+    `window` is the number of offers without an answer.
+    """
     before, own = chain.snapshot(), _own_cpu()
-    with Detector(chain.offers, name="bench") as detector:
+    with Detector(chain.offers, name="bench", window=window) as detector:
         for image in islice(cycle(images), frames):
             detector.send(image, n_elements=3)
     end = chain.wait_for(before.committed + frames, look_every_s=0.005)
