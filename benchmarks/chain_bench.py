@@ -162,7 +162,7 @@ def _latency(measured: _Measured) -> list[Figure]:
             value=float(np.percentile(answers, share)),
             unit="ms",
             goal=goal,
-            note=f"from an offer that is due to its answer behind the commit; {len(answers)} frames",
+            note=f"from a due offer to its answer behind the commit; {len(answers)} frames",
         )
 
     return [figure(50, "median", 10.0), figure(99, "99th percentile", 50.0)]
