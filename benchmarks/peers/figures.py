@@ -43,6 +43,8 @@ class Column(Struct, frozen=True, kw_only=True):
         Images per second meanwhile.
     cpu_ms
         Processor milliseconds per image, of all processes and the caller, `wide_window` in flight.
+    caller_cpu_ms
+        Of these, the caller's process.
     moved_bytes, written_bytes
         Per image; `written_bytes` is what all processes passed to `write`: files and pipes.
     start_s, starts_s
@@ -66,6 +68,7 @@ class Column(Struct, frozen=True, kw_only=True):
     latencies_ms: list[float]
     narrow_rate: float
     cpu_ms: float
+    caller_cpu_ms: float
     moved_bytes: float
     written_bytes: float
     start_s: float
@@ -92,6 +95,7 @@ def column(peer: Peer, rounds: Sequence[Round]) -> Column:
         latencies_ms=[1e3 * median(one.narrow.latencies) for one in rounds],
         narrow_rate=median(rate(one.narrow) for one in rounds),
         cpu_ms=median(1e3 * one.wide_cost.cpu / len(one.wide.results) for one in rounds),
+        caller_cpu_ms=median(1e3 * one.wide_cost.caller / len(one.wide.results) for one in rounds),
         moved_bytes=median(one.wide_cost.moved / len(one.wide.results) for one in rounds),
         written_bytes=median(one.wide_cost.written / len(one.wide.results) for one in rounds),
         start_s=median(starts),

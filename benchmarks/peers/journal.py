@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple, cast
 
@@ -61,6 +61,42 @@ def again(entries: Sequence[Entry]) -> Again:
         return sum(1 for count in times.values() if count > 1)
 
     return Again(more_than_once("begun"), more_than_once("finished"))
+
+
+class Journaled:
+    """The part of a `Peer` that is read from the workers' journal.
+
+    Parameters
+    ----------
+    folder
+        Where the journal goes.
+    """
+
+    victim = "the worker that began an image last"
+
+    def __init__(self, folder: Path) -> None:
+        self._journal_path = folder / "journal"
+        self._journal: str | None = None
+
+    def keep_journal(self) -> None:
+        """Let the workers note what they begin and finish."""
+        self._journal = str(self._journal_path)
+
+    def at_work(self) -> int | None:
+        """Return the worker that began an image last, if it is still at it."""
+        return at_work(read(self._journal_path))
+
+    def in_hand(self, pid: int) -> bool | None:
+        """Say whether a worker, stopped or dead, has an image half done."""
+        return in_hand(read(self._journal_path), pid)
+
+    def again(self) -> Again:
+        """Say how much was done more than once."""
+        return again(read(self._journal_path))
+
+    def boxes(self, numbers: Collection[int]) -> dict[int, int] | None:  # noqa: ARG002 - the Peer's
+        """Leave it to `finished`, which has the results."""
+        return None
 
 
 def _entry(line: str) -> Entry:

@@ -16,7 +16,7 @@ from typing import Any, Self
 from numpy.typing import NDArray
 
 from benchmarks.peers import processes
-from benchmarks.peers.journaled import Journaled
+from benchmarks.peers.journal import Journaled
 from benchmarks.peers.peer import Finished
 from benchmarks.peers.work import locate
 from pipeline import Result

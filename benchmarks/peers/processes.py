@@ -27,6 +27,11 @@ class Usage(NamedTuple):
     machine_cpu: float
     """Processor seconds of everything that runs on this machine."""
 
+    @property
+    def own(self) -> float:
+        """Processor seconds of this process."""
+        return self.cpu[psutil.Process()]
+
     def since(self, before: Usage) -> float:
         """Return the processor seconds used since; of processes that have died meanwhile, none."""
         return sum(used - before.cpu.get(process, 0.0) for process, used in self.cpu.items())

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.peers import tcp
-from benchmarks.peers.journaled import Journaled
+from benchmarks.peers.journal import Journaled
 from benchmarks.peers.peer import Finished
 from benchmarks.peers.work import locate
 

@@ -34,6 +34,8 @@ class Cost(NamedTuple):
 
     cpu: float
     """Processor seconds of all processes, the caller's included."""
+    caller: float
+    """Processor seconds of the caller's process."""
     moved: float
     """Bytes, as the peer counts them."""
     written: float
@@ -121,4 +123,4 @@ def measured(
         raise PeerFailed(f"{peer.name}: {errors[0]} instead of {len(errors)} results")
     cpu = after.since(before)
     others = max(0.0, after.machine_cpu - before.machine_cpu - cpu) / seconds
-    return heard, Cost(cpu, moved, written, others)
+    return heard, Cost(cpu, after.own - before.own, moved, written, others)

@@ -21,7 +21,9 @@ NOTES = (
     ),
     (
         "Rate and CPU: so many in flight that nobody waits for the caller; from the first "
-        "submission to the last result. CPU is that of all processes, the caller's included."
+        "submission to the last result. CPU is that of all processes. The caller's: for the chain "
+        "the detector, and looking at the store every millisecond; for the pool pickling; for Dask "
+        "the scheduler too."
     ),
     (
         "Moved counts each byte once for each time it is sent; passed to write() is what went into "
@@ -73,6 +75,7 @@ def table(report: PeersReport) -> Table:
     section(f"{report.wide_window} images in flight")
     row("images/s", [_with_range(column.rate, column.rates) for column in columns])
     row("CPU per image, ms", [significant(column.cpu_ms) for column in columns])
+    row("of which the caller's process", [significant(c.caller_cpu_ms) for c in columns])
     row("moved per image, MiB", [f"{column.moved_bytes / 2**20:.2f}" for column in columns])
     row("passed to write(), MiB", [f"{column.written_bytes / 2**20:.2f}" for column in columns])
     row("cores others had, by round", [_each(column.others) for column in columns])

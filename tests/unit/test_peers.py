@@ -256,6 +256,7 @@ def test_usage_is_that_of_all_processes_also_of_those_that_are_new() -> None:
     before = processes.Usage({mine: 5.0}, 100.0)
     after = processes.Usage({mine: 7.0, other: 0.5}, 104.0)
     assert after.since(before) == 2.5
+    assert after.own == 7.0
 
 
 def test_the_figures_of_a_peer_are_those_of_its_rounds() -> None:
@@ -264,6 +265,7 @@ def test_the_figures_of_a_peer_are_those_of_its_rounds() -> None:
     assert column.rate == 37.5
     assert column.narrow_rate == 100.0
     assert column.cpu_ms == pytest.approx(8.0)
+    assert column.caller_cpu_ms == pytest.approx(2.0)
     assert column.moved_bytes == 2048.0
     assert column.written_bytes == 1024.0
     assert column.latency_ms == pytest.approx(10.0)
@@ -339,7 +341,7 @@ def a_round(*, seconds: float = 2.0, killed: Killed | None = None) -> Round:
     results = [Finished(number, 0.0, 3) for number in range(100)]
     wide = Heard(seconds, [0.1] * 100, results, [], 0.1)
     narrow = Heard(1.0, [0.01] * 100, results, [], 0.1)
-    cost = Cost(0.8, 204_800.0, 102_400.0, 0.5)
+    cost = Cost(0.8, 0.2, 204_800.0, 102_400.0, 0.5)
     return Round(1.5, wide, cost, narrow, cost, 1, killed or a_kill())
 
 
