@@ -124,6 +124,7 @@ class Intake:
 
     def forget(self, seq: int) -> None:
         """Let go of a frame that has ended."""
+        self._awaited.pop(seq, None)
         kept = self._remembered.pop(seq, None)
         if kept is not None and not self._spooled:
             self.kept_frames -= 1
