@@ -10,7 +10,7 @@ from .errors import StoreError
 APPLICATION_ID = 0x48464652
 """`HFFR`, in the file's header: this is a haadflow result store."""
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 _PATIENCE_S = 10.0
 """How long one connection waits for another's lock."""

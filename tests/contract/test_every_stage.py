@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from protocols import decode, encode
-from protocols.messages import Failed, Rejected
+from protocols.messages import Credit, Failed, Rejected
 from services.runtime.stage import ParameterError, Stage
 from services.runtime.topology import Topology
 from services.runtime.worker import Worker
@@ -60,9 +60,11 @@ def test_whatever_it_makes_of_a_frame_the_frame_ends_or_goes_on(name: str) -> No
     example = next(m for m in EXAMPLES.values() if isinstance(m, stage.accepts))
     onward, sink = ListOutbox(refusals=1), ListOutbox()
     inbox = ListInbox([encode(example)])
-    worker = Worker([stage], inbox, onward, sink)
+    worker = Worker([stage], inbox, onward, sink, clock=lambda: 0.0)
+    worker.ask()
     assert worker.step(0)
-    assert len(inbox.sent) == 1
+    _, done = inbox.sent
+    assert decode(done, expect=(Credit,)).done == (example.envelope.key,)
     ((parts),) = onward.messages or sink.messages
     outcome = decode(parts, expect=(stage.gives, Rejected, Failed))
     assert outcome.envelope.key == example.envelope.key

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
@@ -53,6 +53,7 @@ def test_other_shapes_and_dtypes_are_refused(
 
 
 @given(cut=st.integers(0, 200), at=st.integers(0, 200), to=st.integers(0, 255))
+@example(cut=0, at=54, to=223)
 def test_a_damaged_blob_is_an_error_or_the_same_boxes(cut: int, at: int, to: int) -> None:
     boxes, regions = walked(2, 100), np.ones(100, np.uint8)
     blob = pack_boxes(boxes, regions)
