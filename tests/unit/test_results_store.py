@@ -195,7 +195,7 @@ def _newer_schema(path: Path) -> None:
     [
         (_not_sqlite, "file is not a database"),
         (_other_database, "not a haadflow result store"),
-        (_newer_schema, "schema version 7, this haadflow reads version 1"),
+        (_newer_schema, "schema version 7, this haadflow reads version 2"),
         (Path.mkdir, "no result store here|unable to open"),
     ],
 )
