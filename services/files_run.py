@@ -128,7 +128,7 @@ def run_chain(
                 together=run.together,
             )
         except TopologyError as error:
-            raise TopologyError(f"{error}; set TMPDIR to a folder with a short path") from error
+            raise TopologyError(f"{error}; set TMPDIR to a short path without spaces") from error
         supervisor = Supervisor(topology, places, until_drained=True)
         try:
             supervisor.start()

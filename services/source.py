@@ -2,7 +2,7 @@
 
 It sends what its ledger holds open, within a window, and sends again what was lost. Frames come
 into the ledger in two ways: `haadflow run` writes references to files before the source starts, and
-detectors offer images while it runs; an offer is answered when the frame is in ledger and spool.
+detectors offer images while it runs (services/reception.py).
 """
 
 from __future__ import annotations
