@@ -38,8 +38,12 @@ from protocols.messages import (
 
 from .stage import Frame, Stage
 
-PREFETCH = 2
-"""Frames a worker holds: one in hand, one on its way, so that it never waits for the network."""
+PREFETCH = 4
+"""Frames a worker holds: one in hand, the others on their way or here.
+
+A queue may be busy for two or three frames long, with a batch of offers for example; with one
+frame in reserve the worker waited for it meanwhile (docs/performance.md).
+"""
 SEND_SLICE_MS = 100
 SILENCE_S = 1.0
 """A queue that knows this worker probes it more often; after so long it is a new one, or none."""
