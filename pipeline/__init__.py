@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from .box import Algorithm, BoxParams, box
     from .cluster import ClusterParams, Clusters, choose_k, cluster
+    from .compiled import Kernels
     from .composition import Composition, find_in_name, parse_composition
     from .downsize import downsize
     from .grid import CELLS, Grid
@@ -41,6 +42,7 @@ __all__ = [
     "Clusters",
     "Composition",
     "Grid",
+    "Kernels",
     "NothingFound",
     "Parameters",
     "PreprocessParams",
@@ -70,6 +72,7 @@ __all__ = [
 _NAMES = {
     "box": ("Algorithm", "BoxParams", "box"),
     "cluster": ("ClusterParams", "Clusters", "choose_k", "cluster"),
+    "compiled": ("Kernels",),
     "composition": ("Composition", "find_in_name", "parse_composition"),
     "downsize": ("downsize",),
     "grid": ("CELLS", "Grid"),

@@ -3,15 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import ParamSpec, TypeVar
+from dataclasses import dataclass
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from .kernel_cache import FOLDERS, NOTES, KernelCache
+
 P = ParamSpec("P")
 R = TypeVar("R")
 Number = TypeVar("Number", bound=np.generic)
+_KERNELS: list[Any] = []
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kernels:
+    """Where this process has its compiled kernels from.
+
+    Attributes
+    ----------
+    loaded, compiled
+        How many were read from disk and how many had to be compiled, each for one combination of
+        argument types.
+    kept
+        How many of the compiled ones are on disk now.
+    read_from
+        Folders that were looked into.
+    kept_in
+        Folder that takes what is compiled; None if nothing was, or if there is no such folder.
+    notes
+        Why a folder was not used, or did not help.
+    """
+
+    loaded: int
+    compiled: int
+    kept: int
+    read_from: tuple[str, ...]
+    kept_in: str | None
+    notes: tuple[str, ...]
 
 
 def compiled(function: Callable[P, R]) -> Callable[P, R]:
@@ -32,8 +63,26 @@ def compiled(function: Callable[P, R]) -> Callable[P, R]:
     callable
         Same signature.
     """
-    kernel: Callable[P, R] = njit(cache=True, nogil=True, fastmath=False)(function)
-    return kernel
+    kernel: Any = njit(nogil=True, fastmath=False)(function)
+    kernel._cache = KernelCache(function)
+    _KERNELS.append(kernel)
+    dispatcher: Callable[P, R] = kernel
+    return dispatcher
+
+
+def kernels() -> Kernels:
+    """Say where the kernels that were called so far came from."""
+    compiled_here = sum(sum(kernel.stats.cache_misses.values()) for kernel in _KERNELS)
+    kept_in = FOLDERS.writable if compiled_here else None
+    refused = [f"{folder} is not used: {reason}" for folder, reason in FOLDERS.refused.items()]
+    return Kernels(
+        loaded=sum(sum(kernel.stats.cache_hits.values()) for kernel in _KERNELS),
+        compiled=compiled_here,
+        kept=sum(kernel._cache.saved for kernel in _KERNELS),
+        read_from=tuple(map(str, FOLDERS.readable)),
+        kept_in=None if kept_in is None else str(kept_in),
+        notes=(*refused, *NOTES),
+    )
 
 
 def read_only(array: NDArray[Number]) -> NDArray[Number]:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .box import BoxParams, box
+from .compiled import Kernels, kernels
 from .locate import Parameters, process
 from .quality import QualityParams
 
@@ -26,7 +27,7 @@ _UNGATED = Parameters(
 """The gate measures all the same, but cannot end the walk through the kernels."""
 
 
-def warm_up(dtypes: Sequence[str] = DTYPES) -> None:
+def warm_up(dtypes: Sequence[str] = DTYPES) -> Kernels:
     """Run every compiled kernel once, on small pictures of the given number types.
 
     Takes seconds the first time on a machine and a moment afterwards, when the compiled code is
@@ -36,6 +37,11 @@ def warm_up(dtypes: Sequence[str] = DTYPES) -> None:
     ----------
     dtypes : sequence of str
         Number types of the parents to come; one is enough for the steps behind the downsize.
+
+    Returns
+    -------
+    Kernels
+        Where this process has them from.
     """
     picture = particle()
     for dtype in dtypes:
@@ -47,6 +53,7 @@ def warm_up(dtypes: Sequence[str] = DTYPES) -> None:
     if result.labels is None:
         raise AssertionError(f"the kernels behind {result.reason!r} were not reached")
     box(result.labels, BoxParams(algorithm=1))
+    return kernels()
 
 
 def particle() -> NDArray[np.uint8]:

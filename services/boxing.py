@@ -45,9 +45,9 @@ class Boxing:
         )
         return Handled(message, {"algorithm": self._params.algorithm})
 
-    def warm_up(self) -> None:
+    def warm_up(self) -> dict[str, Any]:
         """Compile the kernels; behind the gate everything is 8 bit."""
-        warm_up(["u1"])
+        return asdict(warm_up(["u1"]))
 
 
 def build(settings: Mapping[str, Any]) -> Boxing:

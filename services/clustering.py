@@ -51,9 +51,9 @@ class Clustering:
         )
         return Handled(message, findings)
 
-    def warm_up(self) -> None:
+    def warm_up(self) -> dict[str, Any]:
         """Compile the kernels; behind the gate everything is 8 bit."""
-        warm_up(["u1"])
+        return asdict(warm_up(["u1"]))
 
 
 def build(settings: Mapping[str, Any]) -> Clustering:

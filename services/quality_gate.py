@@ -53,9 +53,9 @@ class QualityGate:
         message = GridImage(envelope=frame.envelope, grid=Grid(**asdict(grid)), image=grid_image)
         return Handled(message, findings)
 
-    def warm_up(self) -> None:
+    def warm_up(self) -> dict[str, Any]:
         """Compile the kernels for every dtype a detector may send."""
-        warm_up()
+        return asdict(warm_up())
 
     def _reject(self, frame: SurveyImage, reason: str, findings: dict[str, Any]) -> Handled:
         height, width = frame.image.shape

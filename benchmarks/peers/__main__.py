@@ -31,7 +31,7 @@ from benchmarks.peers.process_pool import ProcessPool
 from benchmarks.report import Machine
 
 OUT = Path("benchmarks/out")
-NAMES = ("haadflow", "pool", "dask", "ray")
+NAMES = ("haadflow", "few-cores", "pool", "dask", "ray")
 EXTRA = {"dask": "distributed", "ray": "ray"}
 """What the optional extra brings, by peer."""
 
@@ -88,6 +88,8 @@ def _maker(name: str, images: list[NDArray[Any]], workers: int) -> MakePeer:
     """Return what makes a peer; import its library, which is no part of its start."""
     if name == "haadflow":
         return lambda folder: HaadflowChain(folder, images)
+    if name == "few-cores":
+        return lambda folder: HaadflowChain(folder, images, few_cores=True)
     if name == "pool":
         return lambda folder: ProcessPool(folder, workers)
     if name == "dask":

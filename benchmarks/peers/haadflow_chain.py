@@ -17,14 +17,15 @@ from benchmarks.peers.chain_bytes import mean_encoded_bytes
 from benchmarks.peers.peer import Again, Finished
 from benchmarks.peers.work import N_ELEMENTS
 from protocols.messages import Located, Outcome
-from services.detectors.client import Detector
+from services.detectors.client import WINDOW, Detector
 from services.results import ResultStore
 from services.runtime.ledger import Ledger
 from services.runtime.topology import STAGES
 
 LOOK_S = 0.001
 """How often the store is looked at: the error of a latency."""
-VICTIM = "quality_gate.worker"
+UNANSWERED = 64
+"""Offers without an answer, at most, where each is answered only when its frame has ended."""
 
 
 class HaadflowChain:
@@ -36,20 +37,32 @@ class HaadflowChain:
         What the chain writes into.
     images
         Those that will be offered: their messages' sizes are counted.
+    few_cores
+        As `deploy/few-cores.toml`, without a spool: one worker hosts all stages, the source their
+        queue.
     """
 
-    name = "haadflow"
-    workers = f"{len(STAGES)} workers, one a stage"
-    counted = (
-        "counted: what protocols.encode makes of the image and of what each stage makes of it, "
-        "times the hops it takes (the image three), through Unix sockets, credits included; "
-        "acceptances, acknowledgements, beats and the files written are not in it"
-    )
-    victim = "the quality gate's worker, where the images are read"
-
-    def __init__(self, folder: Path, images: list[NDArray[Any]]) -> None:
+    def __init__(
+        self, folder: Path, images: list[NDArray[Any]], *, few_cores: bool = False
+    ) -> None:
+        self.name = "haadflow, few cores" if few_cores else "haadflow"
         self.version = version("haadflow")
-        self._chain = Chain(folder / "chain")
+        self.workers = (
+            "1 worker, all stages" if few_cores else f"{len(STAGES)} workers, one a stage"
+        )
+        self.counted = (
+            "counted: what protocols.encode makes of the image and of what each stage makes of it, "
+            f"times the hops it takes (the image {'two' if few_cores else 'three'}), through Unix "
+            "sockets, credits included; acceptances, acknowledgements, beats and the files written "
+            "are not in it"
+        )
+        self.victim = (
+            "the only worker"
+            if few_cores
+            else "the quality gate's worker, where the images are read"
+        )
+        self._window = UNANSWERED if few_cores else WINDOW
+        self._chain = Chain(folder / "chain", together=few_cores, spool=not few_cores)
         self._bytes = mean_encoded_bytes(images, self._chain.topology)
         self._submitted = 0
         self._journal_from = 0
@@ -65,7 +78,7 @@ class HaadflowChain:
     def __enter__(self) -> Self:
         self._chain.__enter__()
         try:
-            self._detector = Detector(self._chain.offers, name="peers")
+            self._detector = Detector(self._chain.offers, name="peers", window=self._window)
             self._store = ResultStore(self._chain.places.results)
             with Ledger(self._chain.places.ledger, read_only=True) as ledger:
                 self._run = ledger.run
@@ -125,12 +138,13 @@ class HaadflowChain:
         self._journal_from = self._submitted
         # Asked now: the answer takes so long that all in flight would have passed meanwhile.
         _, pids = self._chain.status()
+        first = self._chain.topology.stage[0].name
         self._victim = psutil.Process(
-            next(pid for name, pid in pids.items() if name.startswith(VICTIM))
+            next(pid for name, pid in pids.items() if name.startswith(f"{first}.worker"))
         )
 
     def at_work(self) -> int | None:
-        """Return the quality gate's worker while it computes; between two frames it sleeps."""
+        """Return the first stage's worker while it computes; between two frames it sleeps."""
         if self._victim is None or self._victim.status() != psutil.STATUS_RUNNING:
             return None
         return int(self._victim.pid)

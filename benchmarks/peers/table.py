@@ -15,9 +15,9 @@ from benchmarks.report import Machine, significant
 
 NOTES = (
     (
-        "Every image was accepted by the chain (in its ledger, the image on disk) and its outcome "
-        "committed (fsync) before it counts; the others keep nothing: a result is in the caller's "
-        "memory, and gone with it."
+        "Every image was accepted by the chain (in its ledger; the image on disk, or for few cores "
+        "with its detector until it has ended) and its outcome committed (fsync) before it counts; "
+        "the others keep nothing: a result is in the caller's memory, and gone with it."
     ),
     (
         "Rate and CPU: so many in flight that nobody waits for the caller; from the first "

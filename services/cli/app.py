@@ -17,7 +17,7 @@ from services.runtime import exit_codes
 from services.runtime.endpoints import AddressError
 from services.runtime.ledger import LedgerError
 
-from . import bench, chain, files, library, send
+from . import bench, chain, files, library, send, warm
 from .terminal import complain
 
 app = typer.Typer(
@@ -41,6 +41,7 @@ app.command()(send.send)
 app.command()(chain.down)
 app.command()(chain.worker)
 app.command()(chain.check)
+app.command()(warm.warm)
 app.command()(bench.bench)
 
 

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from rich.console import Console
 
+if TYPE_CHECKING:
+    from pipeline import Kernels
 
-def say_and_compile(console: Console) -> None:
-    """Warm the kernels' cache, saying so if it takes noticeable time."""
+
+def say_and_compile(console: Console) -> Kernels:
+    """Warm the kernels' cache, saying so if it takes noticeable time, or helps nobody."""
     with console.status("compiling the kernels (once, up to a minute)"):
         from pipeline import warm_up
 
-        warm_up()
+        found = warm_up()
+    if found.kept < found.compiled:
+        for note in found.notes:
+            console.print(note, soft_wrap=True, markup=False, highlight=False)
+        lost = found.compiled - found.kept
+        console.print(f"{lost} kernels could not be kept: every process compiles its own")
+    return found

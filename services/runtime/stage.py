@@ -37,8 +37,12 @@ class Stage(Protocol):
     def handle(self, frame: Frame) -> Handled:
         """Do the step. An exception makes the frame a dead letter; the worker lives on."""
 
-    def warm_up(self) -> None:
-        """Compile and touch whatever the first frame would otherwise wait for."""
+    def warm_up(self) -> dict[str, Any]:
+        """Compile and touch whatever the first frame would otherwise wait for.
+
+        Returns what the worker's log is to say of it; of several stages in one process, the last to
+        name a fact is right.
+        """
 
 
 class ParameterError(ValueError):

@@ -20,8 +20,11 @@ def run(topology: Topology, table: StageTable, stages: Sequence[Stage]) -> None:
     """Warm up, ask for work, and run until told to stop."""
     stop = Stop()
     hold_to_one_thread()
+    warm: dict[str, Any] = {}
     for stage in stages:
-        stage.warm_up()
+        warm |= stage.warm_up()
+    log = structlog.get_logger()
+    log.info("worker.warm", **warm)
     inbox = Requester(table.work)
     sink = Outlet(topology.sink.results)
     onward_address = topology.onward_address(table.name)
@@ -43,7 +46,7 @@ def run(topology: Topology, table: StageTable, stages: Sequence[Stage]) -> None:
         }
 
     pulse = Pulse(f"{table.name}.worker", topology.chain.beats, figures)
-    structlog.get_logger().info("worker.ready")
+    log.info("worker.ready")
     worker.ask()
     while not stop:
         worker.step(IDLE_MS)

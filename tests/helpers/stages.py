@@ -34,5 +34,6 @@ class Halves:
             return Handled(rejected, {})
         return Handled(msgspec.structs.replace(frame, image=frame.image // 2), self._findings)
 
-    def warm_up(self) -> None:
+    def warm_up(self) -> dict[str, Any]:
         """Nothing to do."""
+        return {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections import deque
 from collections.abc import Collection, Iterator
@@ -24,6 +25,7 @@ from benchmarks.chain_images import SMALL, pictures
 from benchmarks.peers import figures, journal, kill, measure, processes, stream, table, tcp
 from benchmarks.peers.chain_bytes import mean_encoded_bytes
 from benchmarks.peers.figures import Round
+from benchmarks.peers.haadflow_chain import HaadflowChain
 from benchmarks.peers.kill import Killed
 from benchmarks.peers.peer import Again, Finished, Peer, PeerFailed
 from benchmarks.peers.process_pool import ProcessPool
@@ -232,6 +234,27 @@ def test_an_image_crosses_three_sockets_of_the_chain(tmp_path: Path) -> None:
     # A blank one goes from the quality gate to the sink.
     blank = np.zeros_like(image)
     assert 3.0 < mean_encoded_bytes([blank], topology) / blank.nbytes < 3.02
+
+
+def test_an_image_crosses_two_sockets_of_the_chain_for_few_cores(tmp_path: Path) -> None:
+    topology = one_machine(tmp_path, out=tmp_path, workers={}, parameters={}, together=True)
+    image = pictures(1024)[0]
+    assert 2.0 < mean_encoded_bytes([image], topology) / image.nbytes < 2.1
+
+
+def test_the_chain_for_few_cores_survives_the_death_of_its_only_worker(
+    images: list[NDArray[Any]],
+) -> None:
+    # Not in the test's own folder: a Unix socket's path is short.
+    with tempfile.TemporaryDirectory(prefix="hfp-") as folder:
+        peer = HaadflowChain(Path(folder), images, few_cores=True)
+        with processes.running(peer):
+            stream.measured(peer, images, range(20), window=8)
+            found = kill.measure(peer, images, range(20, 80), window=8, deadline_s=DEADLINE_S)
+            boxes = peer.boxes(range(80))
+    expected = [len(process(image, n_elements=N_ELEMENTS).boxes) for image in images]
+    assert (found.results, found.verdict) == (60, "complete")
+    assert boxes == {number: expected[number % len(images)] for number in range(80)}
 
 
 @pytest.mark.parametrize(
