@@ -5,7 +5,7 @@ from .bounds import REASON_CHARS, TRACEBACK_CHARS, fit
 from .codec import decode, encode, envelope_of
 from .errors import DecodeError, EncodeError, ProtocolError, UnexpectedMessage, UnknownVersion
 from .header import FIRST_PART, VERSION
-from .identity import FrameIdentity, offer_number, peek, with_attempt
+from .identity import FrameIdentity, offer_number, peek, set_back, with_attempt
 from .limits import DEFAULT_LIMITS, Limits
 from .parts import join_parts, pieces, split_parts
 
@@ -31,6 +31,7 @@ __all__ = [
     "offer_number",
     "peek",
     "pieces",
+    "set_back",
     "split_parts",
     "with_attempt",
 ]
