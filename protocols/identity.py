@@ -17,7 +17,6 @@ from .limits import DEFAULT_LIMITS, Limits
 from .messages import Envelope, Setback
 from .one_step import read_typed
 
-
 SETBACKS_KEPT = 64
 """Of one frame, the newest."""
 

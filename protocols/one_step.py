@@ -78,7 +78,9 @@ def _types(kind: Kind) -> tuple[type[Struct], type[Struct]]:
     """
     known = {field.name: field for field in msgspec.structs.fields(kind.type)}
     plain: list[Any] = [
-        (name, known[name].type, UNSET) if known[name].default is UNSET else (name, known[name].type)
+        (name, known[name].type, UNSET)
+        if known[name].default is UNSET
+        else (name, known[name].type)
         for name in kind.plain
     ]
     body = defstruct(f"{kind.name}Body", plain, frozen=True)

@@ -15,8 +15,8 @@ from typing import Any, Protocol
 
 import structlog
 
-from protocols import DecodeError, decode
-from protocols.messages import Closed, Started
+from protocols import SETBACKS_KEPT, DecodeError, decode, fit
+from protocols.messages import Closed, Setback, Started
 
 from .intake import Intake, Prepared
 from .reception import OFFERS_A_TURN, Reception
@@ -33,6 +33,9 @@ IDLE_MS = 50
 REFUSED_MS = 5
 """Until a queue that took no more is tried again."""
 READING_MS = 5
+RECOUNT_S = 0.5
+"""Another process may write into the ledger: `haadflow deadletter replay`."""
+WHY_CHARS = 100
 
 
 class QueueHere(Protocol):
@@ -78,6 +81,7 @@ class Source:
         self.open = self.ledger.open_count()
         self.window = Window(table.window_frames, table.window_bytes, table.quiet_s)
         self.resent = 0
+        self._recount_at = 0.0
         self._clock = clock
         self._log = structlog.get_logger()
         self._spool = Spool(
@@ -111,7 +115,8 @@ class Source:
     @property
     def drained(self) -> bool:
         """Whether every accepted frame is closed."""
-        return self.open == 0
+        # Who is about to leave asks the ledger: a dead letter may just have been replayed.
+        return self.open == 0 and self.ledger.open_count() == 0
 
     def step(self) -> None:
         """Note what has closed, accept what is offered, send what fits into the window."""
@@ -135,6 +140,7 @@ class Source:
             self.accepted += new
             self.open += new
         self._send_again(self.window.lost(self._clock()), "no answer")
+        self._recount()
         self._send()
         if self._queue is not None:
             self._queue.turn(ready)
@@ -180,10 +186,12 @@ class Source:
         self._ended.clear()
         for seq, outcome in outcomes:
             self.window.close(seq, now)
-            self._intake.forget(seq)
+            kept = self._intake.forget(seq)
             if self._reception is not None:
                 self._reception.frame_closed(seq)
             try:
+                if kept is not None and outcome == "failed":
+                    self._spool.bury(seq, kept.parts)
                 self._spool.close(seq, failed=outcome == "failed")
             except OSError as error:
                 # It is closed all the same; the next start finds it in the spool.
@@ -207,7 +215,13 @@ class Source:
             return
         self._log.warning("frames.sent_again", count=len(seqs), first=seqs[0], why=why)
         self.resent += len(seqs)
-        self._intake.again(self.window.reopen(seqs))
+        setback = Setback(
+            stage="source", how=fit(f"sent again: {why}", WHY_CHARS), ended_unix=time.time()
+        )
+        self._intake.again(
+            frame._replace(setbacks=(*frame.setbacks, setback)[-SETBACKS_KEPT:])
+            for frame in self.window.reopen(seqs)
+        )
 
     def _send(self) -> None:
         while self.window.has_room:
@@ -219,6 +233,16 @@ class Source:
                 return
             self._ready = None
             self.window.sent(frame, prepared.image_bytes, self._clock())
+
+    def _recount(self) -> None:
+        """Count anew when another process has written into the ledger."""
+        now = self._clock()
+        if now < self._recount_at:
+            return
+        self._recount_at = now + RECOUNT_S
+        if self.ledger.others_wrote():
+            self.accepted = self.ledger.accepted()
+            self.open = self.ledger.open_count()
 
     def _sweep_spool(self) -> None:
         """Close in the spool what the ledger closed just before an earlier source was killed."""
@@ -249,5 +273,6 @@ def run(
     source = Source(topology, places, queue=queue)
     while not stop and not (until_drained and source.drained):
         source.step()
+    drained = source.drained
     source.close()
-    return source.drained
+    return drained

@@ -19,9 +19,10 @@ from typing import NamedTuple, Self
 
 import msgspec
 
-from protocols.messages import Metadata
+from protocols.messages import Metadata, Setback
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
+_BEFORE_REPLAYS = 2
 LONGEST_NAME = 512
 """Characters of a parent_id, `protocols.bounds.ParentId`."""
 _SCHEMA = """
@@ -34,7 +35,8 @@ CREATE TABLE frames (
     reference BLOB,                 -- a file to read again; NULL: it is in the spool
     accepted_unix REAL NOT NULL,
     attempt INTEGER NOT NULL DEFAULT 1,
-    outcome TEXT                    -- NULL while open
+    outcome TEXT,                   -- NULL while open
+    replay_of INTEGER               -- the dead letter that this is another try at, or NULL
 );
 -- How often a parent_id was sent: the second one becomes `name#2`.
 CREATE TABLE repeats (parent_id TEXT PRIMARY KEY, times INTEGER NOT NULL) WITHOUT ROWID;
@@ -54,6 +56,10 @@ class LedgerFrame(NamedTuple):
     reference: str | None
     accepted_unix: float
     attempt: int
+    setbacks: tuple[Setback, ...] = ()
+    """What is known of the attempts before."""
+    replay_of: str | None = None
+    """The parent_id of the dead letter that this is another try at."""
 
 
 class NewFrame(NamedTuple):
@@ -62,6 +68,8 @@ class NewFrame(NamedTuple):
     key: str
     metadata: Metadata
     reference: str | None
+    replay_of: int | None = None
+    """The dead letter that this is another try at."""
 
 
 class Ledger:
@@ -77,6 +85,7 @@ class Ledger:
         self, path: Path, *, read_only: bool = False, wall_clock: Callable[[], float] = time.time
     ) -> None:
         self._wall_clock = wall_clock
+        self._seen = 0
         if read_only and not path.exists():
             raise LedgerError(f"{path}: there is no ledger here")
         try:
@@ -88,11 +97,11 @@ class Ledger:
             )
             if not read_only:
                 self._prepare()
-            version = self.about("version")
+            self._version = version = int(self.about("version") or 0)
             self.run = self.about("run") or ""
-        except sqlite3.Error as error:
+        except (sqlite3.Error, ValueError) as error:
             raise LedgerError(f"{path}: not a usable ledger: {error}") from error
-        if version != str(SCHEMA_VERSION):
+        if version != SCHEMA_VERSION and not (read_only and version == _BEFORE_REPLAYS):
             raise LedgerError(
                 f"{path}: ledger version {version}; this program reads {SCHEMA_VERSION}"
             )
@@ -101,6 +110,11 @@ class Ledger:
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=NORMAL")
         if self._db.execute("SELECT 1 FROM sqlite_master WHERE name='frames'").fetchone():
+            if self.about("version") == str(_BEFORE_REPLAYS):
+                self._db.execute("BEGIN IMMEDIATE")
+                self._db.execute("ALTER TABLE frames ADD COLUMN replay_of INTEGER")
+                self._set("version", str(SCHEMA_VERSION))
+                self._db.execute("COMMIT")
             return
         self._db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA}")
         self._set("version", str(SCHEMA_VERSION))
@@ -139,7 +153,7 @@ class Ledger:
         now = self._wall_clock()
         with self._transaction():
             next_seq = self.highest() + 1
-            for key, metadata, reference in frames:
+            for key, metadata, reference, replay_of in frames:
                 known = self._db.execute("SELECT seq FROM frames WHERE key=?", (key,)).fetchone()
                 if known is not None:
                     answers.append((known[0], False))
@@ -147,9 +161,17 @@ class Ledger:
                 known_as = self._told_apart(metadata)
                 encoded = msgspec.msgpack.encode(known_as)
                 self._db.execute(
-                    "INSERT INTO frames (seq, key, parent_id, metadata, reference, accepted_unix)"
-                    " VALUES (?, ?, ?, ?, ?, ?)",
-                    (next_seq, key, known_as.parent_id, encoded, _as_bytes(reference), now),
+                    "INSERT INTO frames (seq, key, parent_id, metadata, reference, accepted_unix,"
+                    " replay_of) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                    (
+                        next_seq,
+                        key,
+                        known_as.parent_id,
+                        encoded,
+                        _as_bytes(reference),
+                        now,
+                        replay_of,
+                    ),
                 )
                 if keep_image is not None:
                     keep_image(key, LedgerFrame(next_seq, known_as, reference, now, 1))
@@ -171,7 +193,8 @@ class Ledger:
     def open_frames(self, after: int, limit: int) -> list[LedgerFrame]:
         """Return the next open frames behind a sequence number, in order."""
         rows = self._db.execute(
-            "SELECT seq, metadata, reference, accepted_unix, attempt FROM frames"
+            "SELECT seq, metadata, reference, accepted_unix, attempt,"
+            " (SELECT parent_id FROM frames AS dead WHERE dead.seq = frames.replay_of) FROM frames"
             " WHERE outcome IS NULL AND seq > ? ORDER BY seq LIMIT ?",
             (after, limit),
         )
@@ -182,9 +205,31 @@ class Ledger:
                 _as_path(reference),
                 unix,
                 attempt,
+                _of_earlier_sources(attempt - 1),
+                replay_of,
             )
-            for seq, meta, reference, unix, attempt in rows
+            for seq, meta, reference, unix, attempt, replay_of in rows
         ]
+
+    def metadata(self, seq: int) -> Metadata | None:
+        """Return what was known of a frame when it was accepted; None if it never was."""
+        row = self._db.execute("SELECT metadata FROM frames WHERE seq=?", (seq,)).fetchone()
+        return None if row is None else msgspec.msgpack.decode(row[0], type=Metadata)
+
+    def replays(self) -> dict[int, tuple[int, str | None]]:
+        """Return of each dead letter that was replayed: (seq, outcome or None) of its replay."""
+        if self._version == _BEFORE_REPLAYS:
+            return {}
+        rows = self._db.execute(
+            "SELECT replay_of, seq, outcome FROM frames WHERE replay_of IS NOT NULL ORDER BY seq"
+        )
+        return {replay_of: (seq, outcome) for replay_of, seq, outcome in rows}
+
+    def others_wrote(self) -> bool:
+        """Say whether another connection has committed anything since this was asked last."""
+        before = self._seen
+        self._seen = int(self._db.execute("PRAGMA data_version").fetchone()[0])
+        return self._seen != before
 
     def reference(self, seq: int) -> str | None:
         """Return the file that a frame was read from, if it came from one."""
@@ -252,6 +297,13 @@ class Ledger:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _of_earlier_sources(attempts: int) -> tuple[Setback, ...]:
+    if not attempts:
+        return ()
+    how = "sent again: the source was started again"
+    return (Setback(stage="source", how=how if attempts == 1 else f"{how} ({attempts} times)"),)
 
 
 def _as_bytes(reference: str | None) -> bytes | None:
