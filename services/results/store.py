@@ -173,19 +173,19 @@ class ResultStore:
             ).fetchone()
             return int(found[0])
 
-    def records(self) -> Iterator[Record]:
-        """Go through all outcomes: runs in the order they came, frames by seq.
+    def records(self, kind: Kind | None = None) -> Iterator[Record]:
+        """Go through all outcomes, or those of one kind: runs as they came, frames by seq.
 
         The memory used does not depend on their number. What is committed meanwhile is seen
         if it belongs behind the place already reached.
         """
         place = (-1, 0)
-        while page := self._page(place):
-            for run_number, run, seq, kind, software, wire, created, header, arrays in page:
+        while page := self._page(place, kind):
+            for run_number, run, seq, ended, software, wire, created, header, arrays in page:
                 try:
-                    whole = self._dictionaries.inflate(kind, header)
+                    whole = self._dictionaries.inflate(ended, header)
                     record = Record(
-                        outcome=unpack_outcome(kind, whole, arrays),
+                        outcome=unpack_outcome(ended, whole, arrays),
                         created_unix=created,
                         writer=Writer(software=software, wire_version=wire),
                     )
@@ -213,15 +213,16 @@ class ResultStore:
     ) -> None:
         self.close()
 
-    def _page(self, place: tuple[int, int]) -> list[tuple[Any, ...]]:
+    def _page(self, place: tuple[int, int], kind: Kind | None) -> list[tuple[Any, ...]]:
         """Read the rows that follow (run, seq)."""
         with self._explained():
             return self._db.execute(
                 "SELECT runs.id, runs.run, seq, outcome, software, wire_version, created_unix,"
                 " header, boxes FROM outcomes"
                 " LEFT JOIN runs ON runs.id = outcomes.run LEFT JOIN writers ON writers.id = writer"
-                " WHERE (outcomes.run, seq) > (?, ?) ORDER BY outcomes.run, seq LIMIT ?",
-                (*place, _ROWS),
+                " WHERE (outcomes.run, seq) > (?, ?) AND outcome = ifnull(?, outcome)"
+                " ORDER BY outcomes.run, seq LIMIT ?",
+                (*place, kind, _ROWS),
             ).fetchall()
 
     def _insert(self, run: int, outcome: Outcome, created: float, writer: int) -> None:
