@@ -215,7 +215,11 @@ class Intake:
         return SurveyImage(envelope=known, image=read.image)
 
     def _from_spool(self, frame: LedgerFrame, envelope: Envelope) -> SurveyImage:
-        message = decode(self._spool.read(frame.seq), expect=(SurveyImage,))
+        try:
+            message = decode(self._spool.read(frame.seq), expect=(SurveyImage,))
+        except DecodeError as error:
+            name = self._spool.path(frame.seq).name
+            raise UnreadableImage(f"spooled image {name}: {error}") from error
         return msgspec.structs.replace(message, envelope=envelope)
 
 

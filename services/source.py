@@ -18,9 +18,11 @@ import structlog
 from protocols import SETBACKS_KEPT, DecodeError, decode, fit
 from protocols.messages import Closed, Setback, Started
 
+from .adoption import adopt_ended
 from .intake import Intake, Prepared
 from .reception import OFFERS_A_TURN, Reception
 from .runtime.disk import is_full
+from .runtime.durable import Flusher
 from .runtime.endpoints import Inlet, Outlet, Poller, Socket
 from .runtime.ledger import Ledger, LedgerFrame
 from .runtime.places import Places
@@ -75,7 +77,9 @@ class Source:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         table = topology.source
-        self.ledger = Ledger(places.ledger)
+        frame = table.durability == "frame"
+        self.ledger = Ledger(places.ledger, flushed=frame)
+        adopt_ended(self.ledger, places)
         self.ledger.begin_again()
         self.accepted = self.ledger.accepted()
         self.open = self.ledger.open_count()
@@ -85,7 +89,11 @@ class Source:
         self._clock = clock
         self._log = structlog.get_logger()
         self._spool = Spool(
-            places.spool, places.dead_letters, places.keepsakes, keep_first=table.keep_first
+            places.spool,
+            places.dead_letters,
+            places.keepsakes,
+            keep_first=table.keep_first,
+            flushed=frame,
         )
         self._sweep_spool()
         self._intake = Intake(
@@ -95,8 +103,19 @@ class Source:
             most_bytes=table.window_bytes,
             spooled=table.spool,
         )
+        self._flusher = (
+            Flusher((places.spool, self.ledger.log), clock=clock)
+            if table.durability == "batch"
+            else None
+        )
         self._reception = (
-            Reception(table.offers, self.ledger, self._intake, self._spool if table.spool else None)
+            Reception(
+                table.offers,
+                self.ledger,
+                self._intake,
+                self._spool if table.spool else None,
+                self._flusher,
+            )
             if table.offers
             else None
         )
@@ -141,6 +160,7 @@ class Source:
             self.open += new
         self._send_again(self.window.lost(self._clock()), "no answer")
         self._recount()
+        self._flush()
         self._send()
         if self._queue is not None:
             self._queue.turn(ready)
@@ -154,6 +174,8 @@ class Source:
             self._reception.close()
         for end in (self._closed, self._chain, self._sink):
             end.close()
+        if self._flusher is not None:
+            self._flusher.close()
         self.ledger.close()
 
     def _hear_sink(self) -> None:
@@ -233,6 +255,17 @@ class Source:
                 return
             self._ready = None
             self.window.sent(frame, prepared.image_bytes, self._clock())
+
+    def _flush(self) -> None:
+        if self._flusher is None:
+            return
+        try:
+            self._flusher.turn()
+        except OSError as error:
+            if not is_full(error):
+                raise
+            # That image may be cut short after a power failure, and be a dead letter then.
+            self._log.error("spool.disk_full", error=str(error))
 
     def _recount(self) -> None:
         """Count anew when another process has written into the ledger."""

@@ -5,9 +5,9 @@ closed. `(run, seq)` is the key; a frame that comes again, because its acknowled
 lost, changes nothing: the first outcome stays.
 
 * WAL: others read (`verify`, exports, pictures) while the sink writes.
-* synchronous=FULL: a commit is on the disk before it is acknowledged, so that a power cut
-  loses no frame either. Against a killed process NORMAL would do; the difference is one
-  fsync a batch (docs/results.md has figures).
+* synchronous=FULL, unless the topology wants it otherwise: a commit is on the disk before it
+  is acknowledged, so that a power cut loses no frame either. Against a killed process NORMAL
+  does; the difference is one fsync a batch (docs/guarantees.md has figures).
 * Readers page through the rows and hold no transaction meanwhile, so that a slow reader
   never keeps the write-ahead log from being folded in.
 """
@@ -77,6 +77,8 @@ class ResultStore:
         The file; made if absent, unless `read_only`.
     writer
         The software that commits, kept beside each outcome. None opens the store for reading.
+    flushed
+        What was committed is on the disk.
     clock
         Seconds since 1970-01-01 UTC; the time of each commit is kept.
 
@@ -92,13 +94,18 @@ class ResultStore:
         path: Path,
         *,
         writer: Writer | None = None,
+        flushed: bool = True,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.path = path
         self._writer = writer
         self._clock = clock
         with self._explained():
-            self._db = open_for_reading(path) if writer is None else open_for_writing(path)
+            self._db = (
+                open_for_reading(path)
+                if writer is None
+                else open_for_writing(path, flushed=flushed)
+            )
         self._dictionaries = Dictionaries(self._db)
 
     def commit(self, outcomes: Sequence[Outcome]) -> int:
@@ -179,7 +186,9 @@ class ResultStore:
         The memory used does not depend on their number. What is committed meanwhile is seen
         if it belongs behind the place already reached.
         """
-        place = (-1, 0)
+        return self._records((-1, 0), kind)
+
+    def _records(self, place: tuple[int, int], kind: Kind | None) -> Iterator[Record]:
         while page := self._page(place, kind):
             for run_number, run, seq, ended, software, wire, created, header, arrays in page:
                 try:
@@ -192,6 +201,16 @@ class ResultStore:
                 except (ValueError, TypeError, sqlite3.Error) as error:
                     raise StoreError(self.path, f"frame {run}/{seq} is damaged: {error}") from error
                 place = (run_number, seq)
+                yield record
+
+    def records_behind(self, run: str, seq: int) -> Iterator[Record]:
+        """Go through the outcomes of the frames of a run behind this one."""
+        with self._explained():
+            found = self._db.execute("SELECT id FROM runs WHERE run = ?", (run,)).fetchone()
+        if found is not None:
+            for record in self._records((found[0], seq), None):
+                if record.outcome.envelope.run != run:
+                    return
                 yield record
 
     def results(self) -> Iterator[Outcome]:

@@ -2,8 +2,9 @@
 
 SQLite in write-ahead mode. A frame is here before anyone is told that it was accepted; it is closed
 when the coordinate sink says that its outcome is committed. What is open after a crash is sent
-again. Transactions survive the death of the process; a power failure may take the last few with it
-(synchronous=NORMAL).
+again. Transactions survive the death of the process. A power failure may take the last few with it
+(synchronous=NORMAL) unless they are flushed: each (`flushed`, synchronous=FULL), or in batches, by
+flushing `log` (services/runtime/durable.py).
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from typing import NamedTuple, Self
 import msgspec
 
 from protocols.messages import Metadata, Setback
+
+from .disk import is_damage
 
 SCHEMA_VERSION = 3
 _BEFORE_REPLAYS = 2
@@ -72,8 +75,21 @@ class NewFrame(NamedTuple):
     """The dead letter that this is another try at."""
 
 
+class Ended(NamedTuple):
+    """A frame as it is known where outcomes are kept."""
+
+    seq: int
+    metadata: Metadata
+    accepted_unix: float
+    attempt: int
+    outcome: str
+
+
 class Ledger:
     """One ledger file; made when it is not there.
+
+    With `flushed`, what is accepted is on the disk. That a frame is closed need not be: it would
+    be sent again, and the sink knows it.
 
     Raises
     ------
@@ -82,8 +98,18 @@ class Ledger:
     """
 
     def __init__(
-        self, path: Path, *, read_only: bool = False, wall_clock: Callable[[], float] = time.time
+        self,
+        path: Path,
+        *,
+        read_only: bool = False,
+        flushed: bool = False,
+        wall_clock: Callable[[], float] = time.time,
     ) -> None:
+        self.path = path
+        self.log = path.with_name(f"{path.name}-wal")
+        """Where SQLite appends transactions. Only this file may be opened beside SQLite: closing
+        the other would drop the locks that this process has on it."""
+        self._flushed = flushed
         self._wall_clock = wall_clock
         self._seen = 0
         if read_only and not path.exists():
@@ -142,16 +168,18 @@ class Ledger:
         frames: Iterable[NewFrame],
         *,
         keep_image: Callable[[str, LedgerFrame], None] | None = None,
+        kept_images: Callable[[], None] = lambda: None,
     ) -> list[tuple[int, bool]]:
         """Write frames down in one transaction; return (seq, is new) of each.
 
         A key that is known keeps its frame and its sequence number. A parent_id that another frame
         has gets a number behind it, `name#2`. `keep_image(key, frame)` is called for each new
-        frame before anything is committed: when it raises, nothing was accepted.
+        frame, and then `kept_images()`, before anything is committed: when one raises, nothing was
+        accepted.
         """
         answers: list[tuple[int, bool]] = []
         now = self._wall_clock()
-        with self._transaction():
+        with self._on_disk(), self._transaction():
             next_seq = self.highest() + 1
             for key, metadata, reference, replay_of in frames:
                 known = self._db.execute("SELECT seq FROM frames WHERE key=?", (key,)).fetchone()
@@ -177,6 +205,7 @@ class Ledger:
                     keep_image(key, LedgerFrame(next_seq, known_as, reference, now, 1))
                 answers.append((next_seq, True))
                 next_seq += 1
+            kept_images()
         return answers
 
     def _told_apart(self, metadata: Metadata) -> Metadata:
@@ -190,14 +219,41 @@ class Ledger:
             name = f"{metadata.parent_id[: LONGEST_NAME - 12]}#{times}"
         return msgspec.structs.replace(metadata, parent_id=name)
 
+    def adopt(self, ended: Iterable[Ended]) -> int:
+        """Write down frames that had been accepted, and have ended, and are not here any more.
+
+        A power failure took the transactions in which they were; the sink's are there. Without this
+        their numbers would be given to other frames. Return how many there were.
+        """
+        adopted = 0
+        with self._transaction():
+            for frame in ended:
+                known_as = self._told_apart(frame.metadata)
+                self._db.execute(
+                    "INSERT INTO frames (seq, key, parent_id, metadata, accepted_unix, attempt,"
+                    " outcome) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                    (
+                        frame.seq,
+                        f"adopted:{frame.seq}",
+                        known_as.parent_id,
+                        msgspec.msgpack.encode(known_as),
+                        frame.accepted_unix,
+                        frame.attempt,
+                        frame.outcome,
+                    ),
+                )
+                adopted += 1
+        return adopted
+
     def open_frames(self, after: int, limit: int) -> list[LedgerFrame]:
         """Return the next open frames behind a sequence number, in order."""
-        rows = self._db.execute(
-            "SELECT seq, metadata, reference, accepted_unix, attempt,"
-            " (SELECT parent_id FROM frames AS dead WHERE dead.seq = frames.replay_of) FROM frames"
-            " WHERE outcome IS NULL AND seq > ? ORDER BY seq LIMIT ?",
-            (after, limit),
-        )
+        with self._named():
+            rows = self._db.execute(
+                "SELECT seq, metadata, reference, accepted_unix, attempt, (SELECT parent_id"
+                " FROM frames AS dead WHERE dead.seq = frames.replay_of) FROM frames"
+                " WHERE outcome IS NULL AND seq > ? ORDER BY seq LIMIT ?",
+                (after, limit),
+            ).fetchall()
         return [
             LedgerFrame(
                 seq,
@@ -253,44 +309,71 @@ class Ledger:
 
     def begin_again(self) -> None:
         """Count an attempt more for what an earlier source sent and did not see closed."""
-        self._db.execute(
-            "UPDATE frames SET attempt = attempt + 1 WHERE outcome IS NULL AND seq <= ?",
-            (int(self.about("sent_through") or -1),),
-        )
+        with self._named():
+            self._db.execute(
+                "UPDATE frames SET attempt = attempt + 1 WHERE outcome IS NULL AND seq <= ?",
+                (int(self.about("sent_through") or -1),),
+            )
 
     def accepted(self) -> int:
         """Count all frames ever accepted."""
-        return int(self._db.execute("SELECT count(*) FROM frames").fetchone()[0])
+        return self._number("SELECT count(*) FROM frames")
 
     def open_count(self) -> int:
         """Count the frames that are not closed."""
-        query = "SELECT count(*) FROM frames WHERE outcome IS NULL"
-        return int(self._db.execute(query).fetchone()[0])
+        return self._number("SELECT count(*) FROM frames WHERE outcome IS NULL")
 
     def highest(self) -> int:
         """Return the highest sequence number; -1 when there is none."""
-        query = "SELECT ifnull(max(seq), -1) FROM frames"
-        return int(self._db.execute(query).fetchone()[0])
+        return self._number("SELECT ifnull(max(seq), -1) FROM frames")
 
     def outcomes(self) -> Iterator[tuple[int, str | None]]:
         """Stream (seq, outcome or None) in order: the ledger's half of the account."""
-        yield from self._db.execute("SELECT seq, outcome FROM frames ORDER BY seq")
+        with self._named():
+            yield from self._db.execute("SELECT seq, outcome FROM frames ORDER BY seq")
 
     def close(self) -> None:
         """Close the file."""
         self._db.close()
 
     @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        """All of it or nothing."""
-        self._db.execute("BEGIN IMMEDIATE")
+    def _on_disk(self) -> Iterator[None]:
+        """Flush the transaction within, if that is wanted."""
+        if not self._flushed:
+            yield
+            return
+        self._db.execute("PRAGMA synchronous=FULL")
         try:
             yield
-            self._db.execute("COMMIT")
-        except BaseException:
-            if self._db.in_transaction:  # not so if SQLite itself rolled back, as on a full disk
-                self._db.execute("ROLLBACK")
-            raise
+        finally:
+            self._db.execute("PRAGMA synchronous=NORMAL")
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        """All of it or nothing."""
+        with self._named():
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._db.execute("COMMIT")
+            except BaseException:
+                if self._db.in_transaction:  # not so if SQLite itself rolled back: a full disk
+                    self._db.execute("ROLLBACK")
+                raise
+
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        """Name the file if it turns out to be damaged; all other errors are left as they are."""
+        try:
+            yield
+        except sqlite3.Error as error:
+            if not is_damage(error):
+                raise
+            raise LedgerError(f"{self.path}: damaged: {error}") from error
+
+    def _number(self, query: str) -> int:
+        with self._named():
+            return int(self._db.execute(query).fetchone()[0])
 
     def __enter__(self) -> Self:
         return self
