@@ -5,7 +5,14 @@ from .bounds import REASON_CHARS, TRACEBACK_CHARS, fit
 from .codec import decode, encode, envelope_of
 from .errors import DecodeError, EncodeError, ProtocolError, UnexpectedMessage, UnknownVersion
 from .header import FIRST_PART, VERSION
-from .identity import FrameIdentity, offer_number, peek, with_attempt
+from .identity import (
+    SETBACKS_KEPT,
+    FrameIdentity,
+    offer_number,
+    peek,
+    set_back,
+    with_attempt,
+)
 from .limits import DEFAULT_LIMITS, Limits
 from .parts import join_parts, pieces, split_parts
 
@@ -13,6 +20,7 @@ __all__ = [
     "DEFAULT_LIMITS",
     "FIRST_PART",
     "REASON_CHARS",
+    "SETBACKS_KEPT",
     "TRACEBACK_CHARS",
     "VERSION",
     "Buffer",
@@ -31,6 +39,7 @@ __all__ = [
     "offer_number",
     "peek",
     "pieces",
+    "set_back",
     "split_parts",
     "with_attempt",
 ]

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar, overload
 
 import msgspec
-from msgspec import Struct
+from msgspec import UNSET, Struct
 from numpy.typing import NDArray
 
 from .arrays import Buffer, Entry, from_wire, read_entry, to_wire
@@ -84,7 +84,8 @@ def _write_slowly(
 ) -> bytes:
     """Write the header of a message of which something is unusual, or say what is wrong with it."""
     try:
-        body = {name: _plain(name, getattr(message, name)) for name in kind.plain}
+        fields = {name: getattr(message, name) for name in kind.plain}
+        body = {name: _plain(name, field) for name, field in fields.items() if field is not UNSET}
         raw = write_header(kind.name, body, entries)
     except (ValueError, TypeError, OverflowError, RecursionError) as error:
         raise EncodeError(f"{kind.name}: {str(error)[:500]}") from error

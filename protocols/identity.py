@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import msgspec
+from msgspec import UNSET
 
 from .arrays import Buffer
 from .bounds import LARGEST_COUNT, Attempt, Count, Name
@@ -13,7 +14,11 @@ from .errors import DecodeError, EncodeError, shown
 from .explain import explain
 from .header import FIRST_PART, pack, read_header
 from .limits import DEFAULT_LIMITS, Limits
+from .messages import Envelope, Setback
 from .one_step import read_typed
+
+SETBACKS_KEPT = 64
+"""Of one frame, the newest."""
 
 
 class FrameIdentity(NamedTuple):
@@ -95,7 +100,11 @@ def offer_number(parts: Sequence[Buffer], *, limits: Limits = DEFAULT_LIMITS) ->
 
 
 def with_attempt(
-    parts: Sequence[Buffer], attempt: int, *, limits: Limits = DEFAULT_LIMITS
+    parts: Sequence[Buffer],
+    attempt: int,
+    *,
+    setbacks: Sequence[Setback] = (),
+    limits: Limits = DEFAULT_LIMITS,
 ) -> list[Buffer]:
     """Return the same frame with another attempt number.
 
@@ -105,6 +114,8 @@ def with_attempt(
         A multipart message that carries a frame.
     attempt : int
         From 1.
+    setbacks : sequence of Setback
+        Come behind those it has; the newest `SETBACKS_KEPT` of all are kept.
     limits : Limits
         Bounds on what is read.
 
@@ -122,8 +133,22 @@ def with_attempt(
     if attempt < 1:
         raise EncodeError(f"attempt: expected a whole number from 1, came {attempt}")
     header = read_header(parts, limits)
-    _envelope(header)["attempt"] = attempt
+    envelope = _envelope(header)
+    envelope["attempt"] = attempt
+    if setbacks:
+        before = envelope.get("setbacks")
+        envelope["setbacks"] = [
+            *(before if isinstance(before, list) else []),
+            *msgspec.to_builtins(setbacks),
+        ][-SETBACKS_KEPT:]
     return [FIRST_PART, pack(header), *parts[2:]]
+
+
+def set_back(envelope: Envelope, *setbacks: Setback) -> Envelope:
+    """Return an envelope with setbacks more; the newest `SETBACKS_KEPT` of all are kept."""
+    return msgspec.structs.replace(
+        envelope, setbacks=(*envelope.past, *setbacks)[-SETBACKS_KEPT:] or UNSET
+    )
 
 
 def _envelope(header: dict[str, Any]) -> dict[str, Any]:

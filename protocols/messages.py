@@ -16,7 +16,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from msgspec import Struct, field
+from msgspec import UNSET, Struct, UnsetType, field
 from numpy.typing import NDArray
 
 from .bounds import (
@@ -71,6 +71,21 @@ class StageRecord(Struct, frozen=True, kw_only=True):
     """Measured facts: how intensities were scaled, the cutoff, what the gate measured."""
 
 
+class Setback(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One attempt at a frame that led nowhere: who had it, and how that ended."""
+
+    stage: Name
+    """Where; `source` if the whole chain was to do it again."""
+    how: Name
+    """How it ended: `died`, `overran its deadline of 30 s`, `raised ValueError`."""
+    worker: Name | None = None
+    """Process and host."""
+    begun_unix: Seconds | None = None
+    ended_unix: Seconds | None = None
+    """When the worker took the frame in hand and when it was seen to be over, seconds since
+    1970-01-01 UTC; None is not known."""
+
+
 class Envelope(Struct, frozen=True, kw_only=True):
     """The frame's identity and history. (run, seq) names a frame everywhere."""
 
@@ -83,6 +98,15 @@ class Envelope(Struct, frozen=True, kw_only=True):
     accepted_unix: Seconds = 0.0
     """When the source accepted the frame, seconds since 1970-01-01 UTC."""
     stages: Annotated[tuple[StageRecord, ...], FEW] = ()
+    setbacks: Annotated[tuple[Setback, ...], FEW] | UnsetType = UNSET
+    """Absent from the header while there are none, as in the first bytes of version 1."""
+    replay_of: ParentId | UnsetType = UNSET
+    """The dead letter that this frame is another try at; absent with all others."""
+
+    @property
+    def past(self) -> tuple[Setback, ...]:
+        """The setbacks so far, oldest first."""
+        return () if self.setbacks is UNSET else self.setbacks
 
     @property
     def key(self) -> tuple[str, int]:
@@ -246,6 +270,8 @@ class Credit(Struct, frozen=True, kw_only=True):
     outstanding: Count = 0
     """Frames asked for and not yet here, `frames` included. A queue that does not know the worker,
     because it was started again, goes by this number; one that does, by `frames`."""
+    worker: Name | UnsetType = UNSET
+    """Process and host, for the history of frames that die with this worker."""
 
 
 class Probe(Struct, frozen=True, kw_only=True):

@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
-from msgspec import Struct, defstruct
+from msgspec import UNSET, Struct, defstruct
 
 from .arrays import Buffer, Entry
 from .bounds import NESTING
@@ -72,9 +72,18 @@ def plain_number(value: object) -> object:
 
 
 def _types(kind: Kind) -> tuple[type[Struct], type[Struct]]:
-    """Make the types of a kind's header and body; no defaults, so that no field may be missing."""
-    hints = {field.name: field.type for field in msgspec.structs.fields(kind.type)}
-    body = defstruct(f"{kind.name}Body", [(name, hints[name]) for name in kind.plain], frozen=True)
+    """Make the types of a kind's header and body.
+
+    No defaults, so that no field may be missing; but of one whose default is to be absent.
+    """
+    known = {field.name: field for field in msgspec.structs.fields(kind.type)}
+    plain: list[Any] = [
+        (name, known[name].type, UNSET)
+        if known[name].default is UNSET
+        else (name, known[name].type)
+        for name in kind.plain
+    ]
+    body = defstruct(f"{kind.name}Body", plain, frozen=True)
     fields = [("body", body), ("arrays", list[Entry])]
     name = f"{kind.name}Header"
     return defstruct(name, fields, frozen=True, tag_field="type", tag=kind.name), body

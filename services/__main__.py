@@ -13,6 +13,7 @@ from pathlib import Path
 import structlog
 
 from .runtime import exit_codes
+from .runtime.disk import is_damage
 from .runtime.endpoints import AddressError, close_context
 from .runtime.lock import ChainBusy
 from .runtime.places import Places
@@ -42,7 +43,11 @@ def main(arguments: list[str] | None = None) -> int:
     except (TopologyError, ParameterError, AddressError, ChainBusy) as error:
         log.error("service.cannot_start", error=str(error))
         return exit_codes.USAGE
-    except Exception:
+    except Exception as error:
+        if is_damage(error):
+            # Started again it would find the same.
+            log.error("service.cannot_go_on", error=str(error))
+            return exit_codes.USAGE
         log.exception("service.died")
         return exit_codes.BROKEN
     close_context()

@@ -43,7 +43,9 @@ class CoordinateSink:
         pause: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.store = ResultStore(places.results, writer=Writer.this())
+        durability = topology.sink.durability
+        self.store = ResultStore(places.results, writer=Writer.this(), flushed=durability != "none")
+        self._at_once = 1 if durability == "frame" else COMMIT_AT_ONCE
         self.undecodable = 0
         self._log = structlog.get_logger()
         self._results = Inlet(topology.sink.results)
@@ -61,7 +63,7 @@ class CoordinateSink:
         """Commit and acknowledge what has come; return how many outcomes that were."""
         if self._uncommitted:
             self._pause(AGAIN_S)
-        elif self._poller.wait(timeout_ms) and self._streaming:
+        elif self._poller.wait(timeout_ms) and self._streaming and self._at_once > 1:
             self._pause(GATHER_S)
         self._take_in()
         committed = self._commit()
@@ -112,7 +114,7 @@ class CoordinateSink:
 
         The source's window bounds their number; one that comes again takes the place it has.
         """
-        for _ in range(COMMIT_AT_ONCE):
+        for _ in range(COMMIT_AT_ONCE if self._uncommitted else self._at_once):
             parts = self._results.receive()
             if parts is None:
                 return

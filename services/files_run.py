@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from .adoption import adopt_ended
 from .detectors.file_finding import Found, find_images
 from .detectors.metadata import Resolver
 from .runtime.ledger import Ledger, NewFrame
@@ -102,6 +103,7 @@ def accept_files(
     found = find_images(run.paths, recursive=run.recursive, passed_over=passed_over)
     with Ledger(places.ledger) as ledger:
         _check_settings(ledger, run, places)
+        adopt_ended(ledger, places)
         ledger.accept(_new_frames(resolver, found))
         ledger.forget_epochs()
         return ledger.accepted(), ledger.open_count()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 import traceback
 from collections import deque
 from collections.abc import Iterable
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
+from msgspec import UNSET
 
 from protocols import (
     REASON_CHARS,
@@ -21,13 +23,15 @@ from protocols import (
     decode,
     encode,
     fit,
+    set_back,
     with_attempt,
 )
-from protocols.messages import Envelope, Failed, SurveyImage
+from protocols.messages import Envelope, Failed, Setback, SurveyImage
 
 from .detectors.files import UnreadableImage, read_image
 from .detectors.metadata import with_file_metadata
 from .runtime.ledger import Ledger, LedgerFrame
+from .runtime.process import process_name
 from .runtime.spool import Spool
 
 ROWS_AT_ONCE = 256
@@ -42,6 +46,8 @@ def first_envelope(run: str, frame: LedgerFrame) -> Envelope:
         attempt=frame.attempt,
         metadata=frame.metadata,
         accepted_unix=frame.accepted_unix,
+        setbacks=frame.setbacks or UNSET,
+        replay_of=frame.replay_of or UNSET,
     )
 
 
@@ -122,13 +128,15 @@ class Intake:
         """Say whether a frame is open, and its image is nowhere here."""
         return seq in self._awaited
 
-    def forget(self, seq: int) -> None:
-        """Let go of a frame that has ended."""
+    def forget(self, seq: int) -> Prepared | None:
+        """Let go of a frame that has ended; return it if it was in memory only."""
         self._awaited.pop(seq, None)
         kept = self._remembered.pop(seq, None)
         if kept is not None and not self._spooled:
             self.kept_frames -= 1
             self.kept_bytes -= kept.image_bytes
+            return kept
+        return None
 
     def again(self, frames: Iterable[LedgerFrame]) -> None:
         """Put frames first in line once more."""
@@ -177,7 +185,7 @@ class Intake:
             return None
         parts = prepared.parts
         if frame.attempt > 1:
-            parts = with_attempt(parts, frame.attempt)
+            parts = with_attempt(parts, frame.attempt, setbacks=frame.setbacks)
         done: Future[Prepared] = Future()
         done.set_result(prepared._replace(parts=parts))
         return done
@@ -191,18 +199,11 @@ class Intake:
             message = self._read(frame, envelope)
             return Prepared(encode(message), message.image.nbytes, failed=False)
         except (UnreadableImage, DecodeError, EncodeError) as error:
-            failed = Failed(envelope=envelope, stage="source", reason=_bounded(str(error)))
+            failed = _failed(envelope, str(error))
         except OSError as error:
-            failed = Failed(
-                envelope=envelope, stage="source", reason=_bounded(error.strerror or str(error))
-            )
+            failed = _failed(envelope, error.strerror or str(error))
         except Exception as error:  # noqa: BLE001 - one bad file never stops the next good one
-            failed = Failed(
-                envelope=envelope,
-                stage="source",
-                reason=_bounded(f"{type(error).__name__}: {error}"),
-                traceback=fit(traceback.format_exc(), TRACEBACK_CHARS),
-            )
+            failed = _failed(envelope, f"{type(error).__name__}: {error}", traceback.format_exc())
         return Prepared(encode(failed), 0, failed=True)
 
     def _read(self, frame: LedgerFrame, envelope: Envelope) -> SurveyImage:
@@ -214,9 +215,24 @@ class Intake:
         return SurveyImage(envelope=known, image=read.image)
 
     def _from_spool(self, frame: LedgerFrame, envelope: Envelope) -> SurveyImage:
-        message = decode(self._spool.read(frame.seq), expect=(SurveyImage,))
+        try:
+            message = decode(self._spool.read(frame.seq), expect=(SurveyImage,))
+        except DecodeError as error:
+            name = self._spool.path(frame.seq).name
+            raise UnreadableImage(f"spooled image {name}: {error}") from error
         return msgspec.structs.replace(message, envelope=envelope)
 
 
-def _bounded(reason: str) -> str:
-    return fit(reason, REASON_CHARS)
+def _failed(envelope: Envelope, reason: str, traced: str = "") -> Failed:
+    setback = Setback(
+        stage="source",
+        how="could not read it",
+        worker=process_name("source"),
+        ended_unix=time.time(),
+    )
+    return Failed(
+        envelope=set_back(envelope, setback),
+        stage="source",
+        reason=fit(reason, REASON_CHARS),
+        traceback=fit(traced, TRACEBACK_CHARS),
+    )

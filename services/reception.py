@@ -20,6 +20,8 @@ from protocols.messages import Accepted, Offer, Refused, SurveyImage
 
 from .detectors.metadata import MetadataError, checked_from_sender
 from .intake import Intake, Prepared, first_envelope
+from .runtime.disk import is_full
+from .runtime.durable import Flusher
 from .runtime.endpoints import Dispatcher
 from .runtime.ledger import Ledger, LedgerFrame, NewFrame
 from .runtime.spool import Spool
@@ -45,9 +47,19 @@ class Reception:
         Where frames are written down, and where their images go from here.
     spool
         Where images are kept; None keeps them in memory.
+    flusher
+        Sees to it that both are on the disk soon; None leaves that to them.
     """
 
-    def __init__(self, address: str, ledger: Ledger, intake: Intake, spool: Spool | None) -> None:
+    def __init__(
+        self,
+        address: str,
+        ledger: Ledger,
+        intake: Intake,
+        spool: Spool | None,
+        flusher: Flusher | None = None,
+    ) -> None:
+        self._flusher = flusher
         self.accepted = 0
         self.refused = 0
         self.end = Dispatcher(address, waiting=OFFERS_A_TURN)
@@ -109,7 +121,14 @@ class Reception:
         def keep(key: str, fresh: LedgerFrame) -> None:
             prepared[fresh.seq] = self._prepare(fresh, images[key])
 
-        accepted = self._ledger.accept([each.frame for each in heard], keep_image=keep)
+        accepted = self._ledger.accept(
+            [each.frame for each in heard],
+            keep_image=keep,
+            kept_images=lambda: None if self._spool is None else self._spool.flush_names(),
+        )
+        if self._flusher is not None and prepared:
+            images_at = [] if self._spool is None else map(self._spool.path, prepared)
+            self._flusher.wrote(images_at, len(prepared))
         # Not before: until it is committed, a number may become another frame's.
         for seq, image in prepared.items():
             self._intake.remember(seq, image)
@@ -121,7 +140,8 @@ class Reception:
         try:
             self._accept([heard])
         except (OSError, sqlite3.Error, EncodeError) as error:
-            self._refuse(heard.peer, heard.offer.offer, f"the image cannot be kept: {error}")
+            room = "; the source's disk is full: offer it again later" if is_full(error) else ""
+            self._refuse(heard.peer, heard.offer.offer, f"the image cannot be kept: {error}{room}")
 
     def _prepare(self, fresh: LedgerFrame, image: NDArray[Any]) -> Prepared:
         envelope = first_envelope(self._ledger.run, fresh)

@@ -15,12 +15,14 @@ from typing import Any, Protocol
 
 import structlog
 
-from protocols import DecodeError, decode
-from protocols.messages import Closed, Started
+from protocols import SETBACKS_KEPT, DecodeError, decode, fit
+from protocols.messages import Closed, Setback, Started
 
+from .adoption import adopt_ended
 from .intake import Intake, Prepared
 from .reception import OFFERS_A_TURN, Reception
 from .runtime.disk import is_full
+from .runtime.durable import Flusher
 from .runtime.endpoints import Inlet, Outlet, Poller, Socket
 from .runtime.ledger import Ledger, LedgerFrame
 from .runtime.places import Places
@@ -33,6 +35,9 @@ IDLE_MS = 50
 REFUSED_MS = 5
 """Until a queue that took no more is tried again."""
 READING_MS = 5
+RECOUNT_S = 0.5
+"""Another process may write into the ledger: `haadflow deadletter replay`."""
+WHY_CHARS = 100
 
 
 class QueueHere(Protocol):
@@ -72,16 +77,23 @@ class Source:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         table = topology.source
-        self.ledger = Ledger(places.ledger)
+        frame = table.durability == "frame"
+        self.ledger = Ledger(places.ledger, flushed=frame)
+        adopt_ended(self.ledger, places)
         self.ledger.begin_again()
         self.accepted = self.ledger.accepted()
         self.open = self.ledger.open_count()
         self.window = Window(table.window_frames, table.window_bytes, table.quiet_s)
         self.resent = 0
+        self._recount_at = 0.0
         self._clock = clock
         self._log = structlog.get_logger()
         self._spool = Spool(
-            places.spool, places.dead_letters, places.keepsakes, keep_first=table.keep_first
+            places.spool,
+            places.dead_letters,
+            places.keepsakes,
+            keep_first=table.keep_first,
+            flushed=frame,
         )
         self._sweep_spool()
         self._intake = Intake(
@@ -91,8 +103,19 @@ class Source:
             most_bytes=table.window_bytes,
             spooled=table.spool,
         )
+        self._flusher = (
+            Flusher((places.spool, self.ledger.log), clock=clock)
+            if table.durability == "batch"
+            else None
+        )
         self._reception = (
-            Reception(table.offers, self.ledger, self._intake, self._spool if table.spool else None)
+            Reception(
+                table.offers,
+                self.ledger,
+                self._intake,
+                self._spool if table.spool else None,
+                self._flusher,
+            )
             if table.offers
             else None
         )
@@ -111,7 +134,8 @@ class Source:
     @property
     def drained(self) -> bool:
         """Whether every accepted frame is closed."""
-        return self.open == 0
+        # Who is about to leave asks the ledger: a dead letter may just have been replayed.
+        return self.open == 0 and self.ledger.open_count() == 0
 
     def step(self) -> None:
         """Note what has closed, accept what is offered, send what fits into the window."""
@@ -135,6 +159,8 @@ class Source:
             self.accepted += new
             self.open += new
         self._send_again(self.window.lost(self._clock()), "no answer")
+        self._recount()
+        self._flush()
         self._send()
         if self._queue is not None:
             self._queue.turn(ready)
@@ -148,6 +174,8 @@ class Source:
             self._reception.close()
         for end in (self._closed, self._chain, self._sink):
             end.close()
+        if self._flusher is not None:
+            self._flusher.close()
         self.ledger.close()
 
     def _hear_sink(self) -> None:
@@ -180,10 +208,12 @@ class Source:
         self._ended.clear()
         for seq, outcome in outcomes:
             self.window.close(seq, now)
-            self._intake.forget(seq)
+            kept = self._intake.forget(seq)
             if self._reception is not None:
                 self._reception.frame_closed(seq)
             try:
+                if kept is not None and outcome == "failed":
+                    self._spool.bury(seq, kept.parts)
                 self._spool.close(seq, failed=outcome == "failed")
             except OSError as error:
                 # It is closed all the same; the next start finds it in the spool.
@@ -207,7 +237,13 @@ class Source:
             return
         self._log.warning("frames.sent_again", count=len(seqs), first=seqs[0], why=why)
         self.resent += len(seqs)
-        self._intake.again(self.window.reopen(seqs))
+        setback = Setback(
+            stage="source", how=fit(f"sent again: {why}", WHY_CHARS), ended_unix=time.time()
+        )
+        self._intake.again(
+            frame._replace(setbacks=(*frame.setbacks, setback)[-SETBACKS_KEPT:])
+            for frame in self.window.reopen(seqs)
+        )
 
     def _send(self) -> None:
         while self.window.has_room:
@@ -219,6 +255,27 @@ class Source:
                 return
             self._ready = None
             self.window.sent(frame, prepared.image_bytes, self._clock())
+
+    def _flush(self) -> None:
+        if self._flusher is None:
+            return
+        try:
+            self._flusher.turn()
+        except OSError as error:
+            if not is_full(error):
+                raise
+            # That image may be cut short after a power failure, and be a dead letter then.
+            self._log.error("spool.disk_full", error=str(error))
+
+    def _recount(self) -> None:
+        """Count anew when another process has written into the ledger."""
+        now = self._clock()
+        if now < self._recount_at:
+            return
+        self._recount_at = now + RECOUNT_S
+        if self.ledger.others_wrote():
+            self.accepted = self.ledger.accepted()
+            self.open = self.ledger.open_count()
 
     def _sweep_spool(self) -> None:
         """Close in the spool what the ledger closed just before an earlier source was killed."""
@@ -249,5 +306,6 @@ def run(
     source = Source(topology, places, queue=queue)
     while not stop and not (until_drained and source.drained):
         source.step()
+    drained = source.drained
     source.close()
-    return source.drained
+    return drained

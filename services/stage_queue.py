@@ -13,9 +13,20 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import structlog
+from msgspec import UNSET
+from msgspec.structs import replace
 
-from protocols import DecodeError, EncodeError, decode, encode, envelope_of, peek, with_attempt
-from protocols.messages import Credit, Failed, Probe, Started
+from protocols import (
+    DecodeError,
+    EncodeError,
+    decode,
+    encode,
+    envelope_of,
+    peek,
+    set_back,
+    with_attempt,
+)
+from protocols.messages import Credit, Failed, Probe, Setback, Started
 
 from .runtime.dispatch import Dispatch, Entry
 from .runtime.endpoints import Dispatcher, Inlet, Outlet, Poller, Socket
@@ -37,8 +48,8 @@ class StageQueue:
         Addresses, and which stage's they are.
     here
         Frames come by `send` from the same process, and no socket is bound for them.
-    clock
-        Seconds, monotonic.
+    clock, wall_clock
+        Seconds: monotonic, and since 1970-01-01 UTC for the history of frames.
     """
 
     def __init__(
@@ -48,12 +59,15 @@ class StageQueue:
         *,
         here: bool = False,
         clock: Callable[[], float] = time.monotonic,
+        wall_clock: Callable[[], float] = time.time,
     ) -> None:
         table = topology.stage_named(stage)
         self.stage = stage
         self.dispatch = Dispatch(max_deaths=table.max_deaths, deadline_s=table.deadline_s)
         self.undecodable = 0
         self._clock = clock
+        self._wall_clock = wall_clock
+        self._names: dict[bytes, str] = {}
         self._probed = 0.0
         self._log = structlog.get_logger(stage=stage)
         self._frames = None if here else Inlet(table.frames)
@@ -106,6 +120,8 @@ class StageQueue:
                 self.undecodable += 1
                 self._log.warning("credit.undecodable", error=str(error))
                 continue
+            if credit.worker is not UNSET:
+                self._names[peer] = credit.worker
             self.dispatch.credit(
                 peer,
                 credit.frames,
@@ -114,6 +130,8 @@ class StageQueue:
                 outstanding=credit.outstanding,
                 leaving=credit.leaving,
             )
+            if credit.leaving:
+                self._names.pop(peer, None)
 
     def _take_in(self, frames: Inlet) -> None:
         while (parts := frames.receive()) is not None:
@@ -132,13 +150,17 @@ class StageQueue:
         while (leased := self.dispatch.assign(self._clock())) is not None:
             peer, entry = leased
             if not self._work.send(peer, self._parts(entry)):
-                self._log.warning("worker.gone", frame=entry.key)
+                self._log.warning("worker.gone", worker=self._names.get(peer), frame=entry.key)
+                if self.dispatch.suspect(peer) is not entry:
+                    self._blame(peer, "died")
+                self._names.pop(peer, None)
                 self._bury(self.dispatch.undelivered(peer))
 
     def _parts(self, entry: Entry) -> Sequence[Any]:
         if not entry.deaths:
             return entry.parts
-        return with_attempt(entry.parts, peek(entry.parts).attempt + entry.deaths)
+        attempt = peek(entry.parts).attempt + entry.deaths
+        return with_attempt(entry.parts, attempt, setbacks=entry.setbacks)
 
     def _look_after_workers(self) -> None:
         now = self._clock()
@@ -148,11 +170,30 @@ class StageQueue:
         probe = encode(Probe())
         for peer in self.dispatch.peers:
             if not self._work.send(peer, probe):
-                self._log.warning("worker.lost")
+                self._log.warning("worker.lost", worker=self._names.get(peer))
+                self._blame(peer, "died")
+                self._names.pop(peer, None)
                 self._bury(self.dispatch.lost(peer))
         for peer in self.dispatch.overdue(now):
-            self._log.warning("worker.overdue")
+            self._log.warning("worker.overdue", worker=self._names.get(peer))
+            self._blame(peer, f"overran its deadline of {self.dispatch.deadline_s:g} s")
             self._bury(self.dispatch.suspend(peer))
+
+    def _blame(self, peer: bytes, how: str) -> None:
+        """Note in the history of the frame that a lost worker had in hand how that ended."""
+        entry = self.dispatch.suspect(peer)
+        if entry is None:
+            return
+        now = self._wall_clock()
+        entry.setbacks.append(
+            Setback(
+                stage=self.stage,
+                how=how,
+                worker=self._names.get(peer),
+                begun_unix=now - (self._clock() - entry.begun),
+                ended_unix=now,
+            )
+        )
 
     def _bury(self, dead: list[Entry]) -> None:
         for entry in dead:
@@ -162,6 +203,9 @@ class StageQueue:
                 self.undecodable += 1
                 self._log.error("frame.undecodable", frame=entry.key, error=str(error))
                 continue
+            envelope = set_back(
+                replace(envelope, attempt=envelope.attempt + entry.deaths - 1), *entry.setbacks
+            )
             reason = f"{entry.deaths} workers of {self.stage} died or overran their deadline on it"
             self._log.error("frame.dead_letter", frame=entry.key, reason=reason)
             failed = Failed(envelope=envelope, stage=self.stage, reason=reason)

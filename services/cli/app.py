@@ -17,7 +17,7 @@ from services.runtime import exit_codes
 from services.runtime.endpoints import AddressError
 from services.runtime.ledger import LedgerError
 
-from . import bench, chain, files, library, send, warm
+from . import bench, chain, deadletter, files, library, send, warm
 from .terminal import complain
 
 app = typer.Typer(
@@ -34,6 +34,7 @@ app.command()(library.demo)
 app.command()(library.emulate)
 app.command()(files.verify)
 app.command()(files.export)
+app.add_typer(deadletter.app, name="deadletter")
 app.command()(chain.up)
 app.command()(chain.status)
 app.command()(chain.scale)

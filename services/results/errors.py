@@ -20,3 +20,7 @@ class StoreError(Exception):
         super().__init__(f"{path}: {problem}")
         self.path = path
         self.problem = problem
+
+
+class EmptyStore(StoreError):
+    """Nothing was ever stored there: the sink is about to make it."""

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import astuple
 
-from protocols.messages import Located
+from protocols.messages import Located, Setback
 
 from .record import Record
 from .rows import BoxColumns
@@ -39,6 +39,8 @@ class _Head(Struct, frozen=True, kw_only=True):
     stage: str | None
     """Where it was rejected or failed."""
     reason: str | None
+    replay_of: str | None
+    """parent_id of the dead letter that the frame is another try at."""
     composition: str | None
     composition_from: str | None
     n_elements: int | None
@@ -56,6 +58,7 @@ class _Provenance(Struct, frozen=True, kw_only=True):
     software: str
     wire_version: int
     attempts: int
+    setbacks: tuple[Setback, ...]
     intensity_scaling: Any
     parameters: dict[str, dict[str, Any]]
     findings: dict[str, dict[str, Any]]
@@ -100,6 +103,7 @@ def _head(view: View) -> _Head:
         outcome=row.outcome,
         stage=None if isinstance(outcome, Located) else outcome.stage,
         reason=row.reason,
+        replay_of=row.replay_of,
         composition=row.composition,
         composition_from=row.composition_from,
         n_elements=row.n_elements,
@@ -118,6 +122,7 @@ def _provenance(record: Record) -> _Provenance:
         software=record.writer.software,
         wire_version=record.writer.wire_version,
         attempts=record.outcome.envelope.attempt,
+        setbacks=record.outcome.envelope.past,
         intensity_scaling=scaling[0] if scaling else None,
         parameters={stage.stage: stage.parameters for stage in stages},
         findings={

@@ -93,7 +93,7 @@ class FramesParquet:
         self._pa = pa = import_module("pyarrow")
         texts = ("parent_id", "source", "outcome", "reason", "composition", "composition_from")
         types = {name: pa.int64() for name in FRAME_COLUMNS}
-        types |= {name: pa.string() for name in texts}
+        types |= {name: pa.string() for name in (*texts, "replay_of")}
         types |= {name: pa.float64() for name in ("pixel_size_nm", "reduction", "process_ms")}
         self._schema = _schema(pa, types)
         parquet = import_module("pyarrow.parquet")

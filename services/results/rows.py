@@ -71,6 +71,8 @@ class FrameRow(Struct, frozen=True, kw_only=True):
     reduction: float | None
     attempts: int
     process_ms: float
+    replay_of: str | None
+    """parent_id of the dead letter that the frame is another try at."""
 
 
 FRAME_COLUMNS = FrameRow.__struct_fields__
@@ -162,6 +164,7 @@ def frame_row(outcome: Outcome) -> FrameRow:
         reduction=known_reduction(n_boxes(outcome)),
         attempts=outcome.envelope.attempt,
         process_ms=round(process_ms(outcome), 3),
+        replay_of=outcome.envelope.replay_of or None,
     )
 
 

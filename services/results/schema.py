@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
-from .errors import StoreError
+from .errors import EmptyStore, StoreError
 
 APPLICATION_ID = 0x48464652
 """`HFFR`, in the file's header: this is a haadflow result store."""
@@ -44,8 +44,8 @@ COMMIT;
 """
 
 
-def open_for_writing(path: Path) -> sqlite3.Connection:
-    """Open the store, making it if it is not there.
+def open_for_writing(path: Path, *, flushed: bool) -> sqlite3.Connection:
+    """Open the store, making it if it is not there; what is `flushed` outlives a power failure.
 
     Raises
     ------
@@ -65,7 +65,7 @@ def open_for_writing(path: Path) -> sqlite3.Connection:
             db.executescript(_TABLES)
         _check(db, path)
         db.execute("PRAGMA journal_mode = WAL")
-        db.execute("PRAGMA synchronous = FULL")
+        db.execute(f"PRAGMA synchronous = {'FULL' if flushed else 'NORMAL'}")
     except BaseException:
         db.close()
         raise
@@ -99,7 +99,7 @@ def _open_checked(path: Path, address: str) -> sqlite3.Connection:
     db = sqlite3.connect(address, uri=True, timeout=_PATIENCE_S, isolation_level=None)
     try:
         if _is_new(db):
-            raise StoreError(path, "is empty: nothing was ever stored here")
+            raise EmptyStore(path, "is empty: nothing was ever stored here")
         _check(db, path)
     except BaseException:
         db.close()

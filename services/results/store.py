@@ -5,9 +5,9 @@ closed. `(run, seq)` is the key; a frame that comes again, because its acknowled
 lost, changes nothing: the first outcome stays.
 
 * WAL: others read (`verify`, exports, pictures) while the sink writes.
-* synchronous=FULL: a commit is on the disk before it is acknowledged, so that a power cut
-  loses no frame either. Against a killed process NORMAL would do; the difference is one
-  fsync a batch (docs/results.md has figures).
+* synchronous=FULL, unless the topology wants it otherwise: a commit is on the disk before it
+  is acknowledged, so that a power cut loses no frame either. Against a killed process NORMAL
+  does; the difference is one fsync a batch (docs/guarantees.md has figures).
 * Readers page through the rows and hold no transaction meanwhile, so that a slow reader
   never keeps the write-ahead log from being folded in.
 """
@@ -77,6 +77,8 @@ class ResultStore:
         The file; made if absent, unless `read_only`.
     writer
         The software that commits, kept beside each outcome. None opens the store for reading.
+    flushed
+        What was committed is on the disk.
     clock
         Seconds since 1970-01-01 UTC; the time of each commit is kept.
 
@@ -92,13 +94,18 @@ class ResultStore:
         path: Path,
         *,
         writer: Writer | None = None,
+        flushed: bool = True,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.path = path
         self._writer = writer
         self._clock = clock
         with self._explained():
-            self._db = open_for_reading(path) if writer is None else open_for_writing(path)
+            self._db = (
+                open_for_reading(path)
+                if writer is None
+                else open_for_writing(path, flushed=flushed)
+            )
         self._dictionaries = Dictionaries(self._db)
 
     def commit(self, outcomes: Sequence[Outcome]) -> int:
@@ -173,25 +180,37 @@ class ResultStore:
             ).fetchone()
             return int(found[0])
 
-    def records(self) -> Iterator[Record]:
-        """Go through all outcomes: runs in the order they came, frames by seq.
+    def records(self, kind: Kind | None = None) -> Iterator[Record]:
+        """Go through all outcomes, or those of one kind: runs as they came, frames by seq.
 
         The memory used does not depend on their number. What is committed meanwhile is seen
         if it belongs behind the place already reached.
         """
-        place = (-1, 0)
-        while page := self._page(place):
-            for run_number, run, seq, kind, software, wire, created, header, arrays in page:
+        return self._records((-1, 0), kind)
+
+    def _records(self, place: tuple[int, int], kind: Kind | None) -> Iterator[Record]:
+        while page := self._page(place, kind):
+            for run_number, run, seq, ended, software, wire, created, header, arrays in page:
                 try:
-                    whole = self._dictionaries.inflate(kind, header)
+                    whole = self._dictionaries.inflate(ended, header)
                     record = Record(
-                        outcome=unpack_outcome(kind, whole, arrays),
+                        outcome=unpack_outcome(ended, whole, arrays),
                         created_unix=created,
                         writer=Writer(software=software, wire_version=wire),
                     )
                 except (ValueError, TypeError, sqlite3.Error) as error:
                     raise StoreError(self.path, f"frame {run}/{seq} is damaged: {error}") from error
                 place = (run_number, seq)
+                yield record
+
+    def records_behind(self, run: str, seq: int) -> Iterator[Record]:
+        """Go through the outcomes of the frames of a run behind this one."""
+        with self._explained():
+            found = self._db.execute("SELECT id FROM runs WHERE run = ?", (run,)).fetchone()
+        if found is not None:
+            for record in self._records((found[0], seq), None):
+                if record.outcome.envelope.run != run:
+                    return
                 yield record
 
     def results(self) -> Iterator[Outcome]:
@@ -213,15 +232,16 @@ class ResultStore:
     ) -> None:
         self.close()
 
-    def _page(self, place: tuple[int, int]) -> list[tuple[Any, ...]]:
+    def _page(self, place: tuple[int, int], kind: Kind | None) -> list[tuple[Any, ...]]:
         """Read the rows that follow (run, seq)."""
         with self._explained():
             return self._db.execute(
                 "SELECT runs.id, runs.run, seq, outcome, software, wire_version, created_unix,"
                 " header, boxes FROM outcomes"
                 " LEFT JOIN runs ON runs.id = outcomes.run LEFT JOIN writers ON writers.id = writer"
-                " WHERE (outcomes.run, seq) > (?, ?) ORDER BY outcomes.run, seq LIMIT ?",
-                (*place, _ROWS),
+                " WHERE (outcomes.run, seq) > (?, ?) AND outcome = ifnull(?, outcome)"
+                " ORDER BY outcomes.run, seq LIMIT ?",
+                (*place, kind, _ROWS),
             ).fetchall()
 
     def _insert(self, run: int, outcome: Outcome, created: float, writer: int) -> None:

@@ -8,6 +8,7 @@ from typing import TextIO
 
 AGAIN_S = 0.5
 """Between two tries to write what the disk did not take."""
+DAMAGED_SQLITE = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT})
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
 _NO_ROOM_SQLITE = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE})
 
@@ -20,6 +21,16 @@ def is_full(error: BaseException) -> bool:
             return True
         if isinstance(cause, sqlite3.Error):
             return getattr(cause, "sqlite_errorcode", None) in _NO_ROOM_SQLITE
+        cause = cause.__cause__
+    return False
+
+
+def is_damage(error: BaseException) -> bool:
+    """Say whether an SQLite file that is damaged, or is none, is the cause of an error."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, sqlite3.Error):
+            return getattr(cause, "sqlite_errorcode", 0) & 0xFF in DAMAGED_SQLITE
         cause = cause.__cause__
     return False
 

@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
+from protocols.messages import Setback
+
 FrameKey: TypeAlias = tuple[str, int]
 """(run, seq)."""
 
@@ -26,6 +28,8 @@ class Entry:
     deaths: int = 0
     begun: float = 0.0
     """When it became the oldest lease of its worker."""
+    setbacks: list[Setback] = field(default_factory=list)
+    """Of its deaths here, as the caller noted them."""
 
 
 @dataclass(slots=True)
@@ -156,6 +160,11 @@ class Dispatch:
             entry.begun = now
         worker.leases.append(entry)
         return peer, entry
+
+    def suspect(self, peer: bytes) -> Entry | None:
+        """Return the frame that a worker has in hand: the one to blame if it dies now."""
+        worker = self._workers.get(peer)
+        return worker.leases[0] if worker is not None and worker.leases else None
 
     def lost(self, peer: bytes) -> list[Entry]:
         """Forget a dead worker; its frames wait again. Return those that became dead letters."""

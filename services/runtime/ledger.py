@@ -2,8 +2,9 @@
 
 SQLite in write-ahead mode. A frame is here before anyone is told that it was accepted; it is closed
 when the coordinate sink says that its outcome is committed. What is open after a crash is sent
-again. Transactions survive the death of the process; a power failure may take the last few with it
-(synchronous=NORMAL).
+again. Transactions survive the death of the process. A power failure may take the last few with it
+(synchronous=NORMAL) unless they are flushed: each (`flushed`, synchronous=FULL), or in batches, by
+flushing `log` (services/runtime/durable.py).
 """
 
 from __future__ import annotations
@@ -19,9 +20,12 @@ from typing import NamedTuple, Self
 
 import msgspec
 
-from protocols.messages import Metadata
+from protocols.messages import Metadata, Setback
 
-SCHEMA_VERSION = 2
+from .disk import is_damage
+
+SCHEMA_VERSION = 3
+_BEFORE_REPLAYS = 2
 LONGEST_NAME = 512
 """Characters of a parent_id, `protocols.bounds.ParentId`."""
 _SCHEMA = """
@@ -34,7 +38,8 @@ CREATE TABLE frames (
     reference BLOB,                 -- a file to read again; NULL: it is in the spool
     accepted_unix REAL NOT NULL,
     attempt INTEGER NOT NULL DEFAULT 1,
-    outcome TEXT                    -- NULL while open
+    outcome TEXT,                   -- NULL while open
+    replay_of INTEGER               -- the dead letter that this is another try at, or NULL
 );
 -- How often a parent_id was sent: the second one becomes `name#2`.
 CREATE TABLE repeats (parent_id TEXT PRIMARY KEY, times INTEGER NOT NULL) WITHOUT ROWID;
@@ -54,6 +59,10 @@ class LedgerFrame(NamedTuple):
     reference: str | None
     accepted_unix: float
     attempt: int
+    setbacks: tuple[Setback, ...] = ()
+    """What is known of the attempts before."""
+    replay_of: str | None = None
+    """The parent_id of the dead letter that this is another try at."""
 
 
 class NewFrame(NamedTuple):
@@ -62,10 +71,25 @@ class NewFrame(NamedTuple):
     key: str
     metadata: Metadata
     reference: str | None
+    replay_of: int | None = None
+    """The dead letter that this is another try at."""
+
+
+class Ended(NamedTuple):
+    """A frame as it is known where outcomes are kept."""
+
+    seq: int
+    metadata: Metadata
+    accepted_unix: float
+    attempt: int
+    outcome: str
 
 
 class Ledger:
     """One ledger file; made when it is not there.
+
+    With `flushed`, what is accepted is on the disk. That a frame is closed need not be: it would
+    be sent again, and the sink knows it.
 
     Raises
     ------
@@ -74,9 +98,20 @@ class Ledger:
     """
 
     def __init__(
-        self, path: Path, *, read_only: bool = False, wall_clock: Callable[[], float] = time.time
+        self,
+        path: Path,
+        *,
+        read_only: bool = False,
+        flushed: bool = False,
+        wall_clock: Callable[[], float] = time.time,
     ) -> None:
+        self.path = path
+        self.log = path.with_name(f"{path.name}-wal")
+        """Where SQLite appends transactions. Only this file may be opened beside SQLite: closing
+        the other would drop the locks that this process has on it."""
+        self._flushed = flushed
         self._wall_clock = wall_clock
+        self._seen = 0
         if read_only and not path.exists():
             raise LedgerError(f"{path}: there is no ledger here")
         try:
@@ -88,11 +123,11 @@ class Ledger:
             )
             if not read_only:
                 self._prepare()
-            version = self.about("version")
+            self._version = version = int(self.about("version") or 0)
             self.run = self.about("run") or ""
-        except sqlite3.Error as error:
+        except (sqlite3.Error, ValueError) as error:
             raise LedgerError(f"{path}: not a usable ledger: {error}") from error
-        if version != str(SCHEMA_VERSION):
+        if version != SCHEMA_VERSION and not (read_only and version == _BEFORE_REPLAYS):
             raise LedgerError(
                 f"{path}: ledger version {version}; this program reads {SCHEMA_VERSION}"
             )
@@ -101,6 +136,11 @@ class Ledger:
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=NORMAL")
         if self._db.execute("SELECT 1 FROM sqlite_master WHERE name='frames'").fetchone():
+            if self.about("version") == str(_BEFORE_REPLAYS):
+                self._db.execute("BEGIN IMMEDIATE")
+                self._db.execute("ALTER TABLE frames ADD COLUMN replay_of INTEGER")
+                self._set("version", str(SCHEMA_VERSION))
+                self._db.execute("COMMIT")
             return
         self._db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA}")
         self._set("version", str(SCHEMA_VERSION))
@@ -128,18 +168,20 @@ class Ledger:
         frames: Iterable[NewFrame],
         *,
         keep_image: Callable[[str, LedgerFrame], None] | None = None,
+        kept_images: Callable[[], None] = lambda: None,
     ) -> list[tuple[int, bool]]:
         """Write frames down in one transaction; return (seq, is new) of each.
 
         A key that is known keeps its frame and its sequence number. A parent_id that another frame
         has gets a number behind it, `name#2`. `keep_image(key, frame)` is called for each new
-        frame before anything is committed: when it raises, nothing was accepted.
+        frame, and then `kept_images()`, before anything is committed: when one raises, nothing was
+        accepted.
         """
         answers: list[tuple[int, bool]] = []
         now = self._wall_clock()
-        with self._transaction():
+        with self._on_disk(), self._transaction():
             next_seq = self.highest() + 1
-            for key, metadata, reference in frames:
+            for key, metadata, reference, replay_of in frames:
                 known = self._db.execute("SELECT seq FROM frames WHERE key=?", (key,)).fetchone()
                 if known is not None:
                     answers.append((known[0], False))
@@ -147,14 +189,23 @@ class Ledger:
                 known_as = self._told_apart(metadata)
                 encoded = msgspec.msgpack.encode(known_as)
                 self._db.execute(
-                    "INSERT INTO frames (seq, key, parent_id, metadata, reference, accepted_unix)"
-                    " VALUES (?, ?, ?, ?, ?, ?)",
-                    (next_seq, key, known_as.parent_id, encoded, _as_bytes(reference), now),
+                    "INSERT INTO frames (seq, key, parent_id, metadata, reference, accepted_unix,"
+                    " replay_of) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                    (
+                        next_seq,
+                        key,
+                        known_as.parent_id,
+                        encoded,
+                        _as_bytes(reference),
+                        now,
+                        replay_of,
+                    ),
                 )
                 if keep_image is not None:
                     keep_image(key, LedgerFrame(next_seq, known_as, reference, now, 1))
                 answers.append((next_seq, True))
                 next_seq += 1
+            kept_images()
         return answers
 
     def _told_apart(self, metadata: Metadata) -> Metadata:
@@ -168,13 +219,41 @@ class Ledger:
             name = f"{metadata.parent_id[: LONGEST_NAME - 12]}#{times}"
         return msgspec.structs.replace(metadata, parent_id=name)
 
+    def adopt(self, ended: Iterable[Ended]) -> int:
+        """Write down frames that had been accepted, and have ended, and are not here any more.
+
+        A power failure took the transactions in which they were; the sink's are there. Without this
+        their numbers would be given to other frames. Return how many there were.
+        """
+        adopted = 0
+        with self._transaction():
+            for frame in ended:
+                known_as = self._told_apart(frame.metadata)
+                self._db.execute(
+                    "INSERT INTO frames (seq, key, parent_id, metadata, accepted_unix, attempt,"
+                    " outcome) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                    (
+                        frame.seq,
+                        f"adopted:{frame.seq}",
+                        known_as.parent_id,
+                        msgspec.msgpack.encode(known_as),
+                        frame.accepted_unix,
+                        frame.attempt,
+                        frame.outcome,
+                    ),
+                )
+                adopted += 1
+        return adopted
+
     def open_frames(self, after: int, limit: int) -> list[LedgerFrame]:
         """Return the next open frames behind a sequence number, in order."""
-        rows = self._db.execute(
-            "SELECT seq, metadata, reference, accepted_unix, attempt FROM frames"
-            " WHERE outcome IS NULL AND seq > ? ORDER BY seq LIMIT ?",
-            (after, limit),
-        )
+        with self._named():
+            rows = self._db.execute(
+                "SELECT seq, metadata, reference, accepted_unix, attempt, (SELECT parent_id"
+                " FROM frames AS dead WHERE dead.seq = frames.replay_of) FROM frames"
+                " WHERE outcome IS NULL AND seq > ? ORDER BY seq LIMIT ?",
+                (after, limit),
+            ).fetchall()
         return [
             LedgerFrame(
                 seq,
@@ -182,9 +261,31 @@ class Ledger:
                 _as_path(reference),
                 unix,
                 attempt,
+                _of_earlier_sources(attempt - 1),
+                replay_of,
             )
-            for seq, meta, reference, unix, attempt in rows
+            for seq, meta, reference, unix, attempt, replay_of in rows
         ]
+
+    def metadata(self, seq: int) -> Metadata | None:
+        """Return what was known of a frame when it was accepted; None if it never was."""
+        row = self._db.execute("SELECT metadata FROM frames WHERE seq=?", (seq,)).fetchone()
+        return None if row is None else msgspec.msgpack.decode(row[0], type=Metadata)
+
+    def replays(self) -> dict[int, tuple[int, str | None]]:
+        """Return of each dead letter that was replayed: (seq, outcome or None) of its replay."""
+        if self._version == _BEFORE_REPLAYS:
+            return {}
+        rows = self._db.execute(
+            "SELECT replay_of, seq, outcome FROM frames WHERE replay_of IS NOT NULL ORDER BY seq"
+        )
+        return {replay_of: (seq, outcome) for replay_of, seq, outcome in rows}
+
+    def others_wrote(self) -> bool:
+        """Say whether another connection has committed anything since this was asked last."""
+        before = self._seen
+        self._seen = int(self._db.execute("PRAGMA data_version").fetchone()[0])
+        return self._seen != before
 
     def reference(self, seq: int) -> str | None:
         """Return the file that a frame was read from, if it came from one."""
@@ -208,50 +309,84 @@ class Ledger:
 
     def begin_again(self) -> None:
         """Count an attempt more for what an earlier source sent and did not see closed."""
-        self._db.execute(
-            "UPDATE frames SET attempt = attempt + 1 WHERE outcome IS NULL AND seq <= ?",
-            (int(self.about("sent_through") or -1),),
-        )
+        with self._named():
+            self._db.execute(
+                "UPDATE frames SET attempt = attempt + 1 WHERE outcome IS NULL AND seq <= ?",
+                (int(self.about("sent_through") or -1),),
+            )
 
     def accepted(self) -> int:
         """Count all frames ever accepted."""
-        return int(self._db.execute("SELECT count(*) FROM frames").fetchone()[0])
+        return self._number("SELECT count(*) FROM frames")
 
     def open_count(self) -> int:
         """Count the frames that are not closed."""
-        query = "SELECT count(*) FROM frames WHERE outcome IS NULL"
-        return int(self._db.execute(query).fetchone()[0])
+        return self._number("SELECT count(*) FROM frames WHERE outcome IS NULL")
 
     def highest(self) -> int:
         """Return the highest sequence number; -1 when there is none."""
-        query = "SELECT ifnull(max(seq), -1) FROM frames"
-        return int(self._db.execute(query).fetchone()[0])
+        return self._number("SELECT ifnull(max(seq), -1) FROM frames")
 
     def outcomes(self) -> Iterator[tuple[int, str | None]]:
         """Stream (seq, outcome or None) in order: the ledger's half of the account."""
-        yield from self._db.execute("SELECT seq, outcome FROM frames ORDER BY seq")
+        with self._named():
+            yield from self._db.execute("SELECT seq, outcome FROM frames ORDER BY seq")
 
     def close(self) -> None:
         """Close the file."""
         self._db.close()
 
     @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        """All of it or nothing."""
-        self._db.execute("BEGIN IMMEDIATE")
+    def _on_disk(self) -> Iterator[None]:
+        """Flush the transaction within, if that is wanted."""
+        if not self._flushed:
+            yield
+            return
+        self._db.execute("PRAGMA synchronous=FULL")
         try:
             yield
-            self._db.execute("COMMIT")
-        except BaseException:
-            if self._db.in_transaction:  # not so if SQLite itself rolled back, as on a full disk
-                self._db.execute("ROLLBACK")
-            raise
+        finally:
+            self._db.execute("PRAGMA synchronous=NORMAL")
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        """All of it or nothing."""
+        with self._named():
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._db.execute("COMMIT")
+            except BaseException:
+                if self._db.in_transaction:  # not so if SQLite itself rolled back: a full disk
+                    self._db.execute("ROLLBACK")
+                raise
+
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        """Name the file if it turns out to be damaged; all other errors are left as they are."""
+        try:
+            yield
+        except sqlite3.Error as error:
+            if not is_damage(error):
+                raise
+            raise LedgerError(f"{self.path}: damaged: {error}") from error
+
+    def _number(self, query: str) -> int:
+        with self._named():
+            return int(self._db.execute(query).fetchone()[0])
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _of_earlier_sources(attempts: int) -> tuple[Setback, ...]:
+    if not attempts:
+        return ()
+    how = "sent again: the source was started again"
+    return (Setback(stage="source", how=how if attempts == 1 else f"{how} ({attempts} times)"),)
 
 
 def _as_bytes(reference: str | None) -> bytes | None:

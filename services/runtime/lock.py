@@ -13,6 +13,18 @@ class ChainBusy(Exception):
     """Another chain writes into the same folder."""
 
 
+def is_held(places: Places) -> bool:
+    """Say whether a chain writes into the folder now."""
+    if not places.lock.exists():
+        return False
+    with places.lock.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return True
+    return False
+
+
 @contextmanager
 def sole_writer(places: Places) -> Iterator[None]:
     """Hold the folder; `ChainBusy` when somebody does. The kernel lets go when the process ends."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import socket
 import sys
 import time
 import uuid
@@ -16,7 +17,7 @@ from typing import Any, TextIO, cast
 import psutil
 import structlog
 
-from protocols import encode
+from protocols import encode, fit
 from protocols.messages import Beat
 
 from .disk import LossyLog
@@ -24,6 +25,7 @@ from .endpoints import Outlet
 
 PARENT = "HAADFLOW_PARENT"
 """Process id of the supervisor; a service whose supervisor is gone ends itself."""
+NAME_CHARS = 128
 BEAT_SECONDS = 0.5
 LEAVE_S = 5.0
 ONE_THREAD = dict.fromkeys(
@@ -113,6 +115,11 @@ class Pulse:
         """Send a last beat and close."""
         self.beat(now=True)
         self._outlet.close(linger_ms=200)
+
+
+def process_name(service: str) -> str:
+    """Name this process for people: `boxing.worker 4242 on microscope-pc`."""
+    return fit(f"{service} {os.getpid()} on {socket.gethostname()}", NAME_CHARS)
 
 
 def start_log(service: str, file: TextIO | None = None) -> None:

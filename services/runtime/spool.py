@@ -6,11 +6,15 @@ sequence number alone, never from what a sender wrote.
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Sequence
 from io import FileIO
 from pathlib import Path
 
 from protocols import Buffer, pieces, split_parts
+
+from .durable import flush
 
 
 class Spool:
@@ -24,11 +28,20 @@ class Spool:
         Where the failed ones go, to be looked at.
     keepsakes
         Where the first `keep_first` go when they are closed, so that pictures can be drawn.
+    flushed
+        Each image is on the disk when `write` returns; its name is after `flush_names`.
     """
 
     def __init__(
-        self, folder: Path, dead_letters: Path, keepsakes: Path, *, keep_first: int = 0
+        self,
+        folder: Path,
+        dead_letters: Path,
+        keepsakes: Path,
+        *,
+        keep_first: int = 0,
+        flushed: bool = False,
     ) -> None:
+        self._flushed = flushed
         self._folder = folder
         self._dead_letters = dead_letters
         self._keepsakes = keepsakes
@@ -39,16 +52,21 @@ class Spool:
 
     def write(self, seq: int, parts: Sequence[Buffer]) -> None:
         """Write a message; `OSError` when the disk does not take it."""
-        path = self._folder / name_of(seq)
-        partial = path.with_suffix(".partial")
-        try:
-            with partial.open("wb", buffering=0) as file:
-                for piece in pieces(parts):
-                    _write_all(file, piece)
-            partial.replace(path)
-        except OSError:
-            partial.unlink(missing_ok=True)
-            raise
+        _write_whole(self._folder / name_of(seq), parts, flushed=self._flushed)
+
+    def flush_names(self) -> None:
+        """Return when the names of written files are on the disk too, if they are to be."""
+        if self._flushed:
+            flush(self._folder)
+
+    def path(self, seq: int) -> Path:
+        """Return where a frame is, if it is here."""
+        return self._folder / name_of(seq)
+
+    def bury(self, seq: int, parts: Sequence[Buffer]) -> None:
+        """Keep the message of a failed frame that was not here, to be looked at."""
+        self._dead_letters.mkdir(parents=True, exist_ok=True)
+        _write_whole(self._dead_letters / name_of(seq), parts)
 
     def read(self, seq: int) -> list[memoryview]:
         """Return a spooled message; `OSError` or `DecodeError` when it is not whole."""
@@ -76,6 +94,36 @@ class Spool:
         if path.exists():
             folder.mkdir(parents=True, exist_ok=True)
             path.replace(folder / path.name)
+
+
+def copy_in(folder: Path, seq: int, path: Path) -> None:
+    """Give a frame the message of another, as a replay does.
+
+    Without a `Spool`, which is the source's: making one removes what the source is writing.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    target = folder / name_of(seq)
+    target.unlink(missing_ok=True)  # of a frame that was not accepted in the end
+    try:
+        target.hardlink_to(path)
+    except OSError:  # not every file system can
+        partial = target.with_suffix(".copy")
+        shutil.copyfile(path, partial)
+        partial.replace(target)
+
+
+def _write_whole(path: Path, parts: Sequence[Buffer], *, flushed: bool = False) -> None:
+    partial = path.with_suffix(".partial")
+    try:
+        with partial.open("wb", buffering=0) as file:
+            for piece in pieces(parts):
+                _write_all(file, piece)
+            if flushed:
+                os.fsync(file.fileno())
+        partial.replace(path)
+    except OSError:
+        partial.unlink(missing_ok=True)
+        raise
 
 
 def _write_all(file: FileIO, data: Buffer) -> None:

@@ -17,6 +17,8 @@ from typing import Annotated, Any, Self
 import msgspec
 from msgspec import Meta, Struct, field
 
+from .durable import Durability
+
 Address = Annotated[
     str, Meta(pattern=r"^(tcp://[^\s:]+:\d{1,5}|tcp://\[[0-9A-Fa-f:]+\]:\d{1,5}|ipc:///\S+)$")
 ]
@@ -64,6 +66,9 @@ class SourceTable(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """The first stage's queue runs in the source's process: an image crosses a socket less."""
     keep_first: Annotated[int, Meta(ge=0)] = 100
     """Images of so many frames outlive their frame in the spool, for the pictures."""
+    durability: Durability = "batch"
+    """When an accepted frame is on the disk, and outlives a power failure: `none`, when the system
+    gets to it; `batch`, half a second later; `frame`, before it is accepted."""
     quiet_s: PositiveSeconds = 30.0
     """Frames are sent again when none has closed for so long: the last resort."""
 
@@ -72,6 +77,9 @@ class SinkTable(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where outcomes arrive."""
 
     results: Address = "tcp://127.0.0.1:5760"
+    durability: Durability = "batch"
+    """When an outcome is on the disk: `none`, when the system gets to it; `batch`, before it is
+    acknowledged, with what else has come; `frame`, the same, each by itself."""
 
 
 class StageTable(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 import msgspec
 import structlog
+from msgspec import UNSET
 
 from protocols import (
     REASON_CHARS,
@@ -25,6 +26,7 @@ from protocols import (
     envelope_of,
     fit,
     peek,
+    set_back,
 )
 from protocols.messages import (
     Credit,
@@ -33,6 +35,7 @@ from protocols.messages import (
     Metadata,
     Probe,
     Rejected,
+    Setback,
     StageRecord,
 )
 
@@ -45,6 +48,7 @@ A queue may be busy for two or three frames long, with a batch of offers for exa
 frame in reserve the worker waited for it meanwhile (docs/performance.md).
 """
 SEND_SLICE_MS = 100
+HOW_CHARS = 100
 SILENCE_S = 1.0
 """A queue that knows this worker probes it more often; after so long it is a new one, or none."""
 
@@ -78,8 +82,10 @@ class Worker:
         coordinate sink. Behind the chain's last stage `onward` is the sink.
     give_up
         Asked while nobody takes a result: whether to drop it.
-    clock
-        Seconds, monotonic; measures the compute time in the frame's record.
+    name
+        Process and host, for the history of frames that die here.
+    clock, wall_clock
+        Seconds: monotonic, for the compute time in the frame's record, and since 1970-01-01 UTC.
     """
 
     def __init__(
@@ -90,9 +96,12 @@ class Worker:
         sink: Outbox,
         *,
         give_up: Callable[[], bool] = lambda: False,
+        name: str | None = None,
         clock: Callable[[], float] = time.perf_counter,
+        wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self.stages = stages
+        self.name = name
         self.handled = 0
         self.failed = 0
         self.busy_seconds = 0.0
@@ -103,6 +112,7 @@ class Worker:
         self._sink = sink
         self._give_up = give_up
         self._clock = clock
+        self._wall_clock = wall_clock
         self._log = structlog.get_logger(stage=stages[0].name)
 
     def ask(self) -> None:
@@ -138,7 +148,13 @@ class Worker:
     ) -> None:
         self._outstanding += frames
         self._heard = self._clock()
-        credit = Credit(frames=frames, outstanding=self._outstanding, done=done, leaving=leaving)
+        credit = Credit(
+            frames=frames,
+            outstanding=self._outstanding,
+            done=done,
+            leaving=leaving,
+            worker=self.name or UNSET,
+        )
         self._inbox.send(encode(credit))
 
     def _decoded(self, parts: Sequence[Any]) -> Frame:
@@ -147,8 +163,9 @@ class Worker:
         except DecodeError as error:
             self.failed += 1
             self._log.warning("frame.undecodable", error=str(error))
+            setback = self._setback(self.stages[0], "could not decode it", self._clock())
             return Failed(
-                envelope=_envelope_all_the_same(parts),
+                envelope=set_back(_envelope_all_the_same(parts), setback),
                 stage=self.stages[0].name,
                 reason=fit(f"undecodable frame: {error}", REASON_CHARS),
             )
@@ -167,7 +184,8 @@ class Worker:
             message, findings = stage.handle(frame)
         except Exception as error:  # noqa: BLE001 - whatever it is, it ends as this frame's dead letter
             self.failed += 1
-            message = self._failure(stage, envelope, error)
+            message = self._failure(stage, envelope, error, started)
+            envelope = message.envelope
             findings = {}
         record = StageRecord(
             stage=stage.name,
@@ -179,13 +197,14 @@ class Worker:
         return msgspec.structs.replace(message, envelope=signed)
 
     def _hand_on(self, result: Frame, before: Envelope) -> bool:
+        started = self._clock()
         try:
             parts = encode(result)
         except EncodeError as error:
             # What the stage made is no message: the frame's fault or the stage's, not the loop's.
             self.failed += 1
             # With the envelope as it came: what cannot be encoded may be in a stage's record.
-            result = self._failure(self.stages[-1], before, error)
+            result = self._failure(self.stages[-1], before, error, started)
             parts = encode(result)
         ends_here = isinstance(result, Failed | Rejected)
         outbox = self._sink if ends_here else self._onward
@@ -198,14 +217,28 @@ class Worker:
                 self._say(frames=0)  # the frame is not to be blamed for a next stage that hangs
         return True
 
-    def _failure(self, stage: Stage, envelope: Envelope, error: Exception) -> Failed:
+    def _failure(
+        self, stage: Stage, envelope: Envelope, error: Exception, started: float
+    ) -> Failed:
         """Make the dead letter; call it while the error is being handled."""
         self._log.warning("frame.failed", frame=envelope.key, error=repr(error))
+        kind = type(error).__name__
+        how = f"raised {fit(kind, HOW_CHARS) if kind.isprintable() else 'an exception'}"
         return Failed(
-            envelope=envelope,
+            envelope=set_back(envelope, self._setback(stage, how, started)),
             stage=stage.name,
             reason=fit(_sentence(error), REASON_CHARS),
             traceback=fit(traceback.format_exc(), TRACEBACK_CHARS),
+        )
+
+    def _setback(self, stage: Stage, how: str, started: float) -> Setback:
+        now = self._wall_clock()
+        return Setback(
+            stage=stage.name,
+            how=how,
+            worker=self.name,
+            begun_unix=now - (self._clock() - started),
+            ended_unix=now,
         )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import structlog
 
 from .endpoints import Outlet, Requester
-from .process import Pulse, Stop, hold_to_one_thread
+from .process import Pulse, Stop, hold_to_one_thread, process_name
 from .stage import Stage
 from .topology import StageTable, Topology
 from .worker import Worker
@@ -36,7 +36,8 @@ def run(topology: Topology, table: StageTable, stages: Sequence[Stage]) -> None:
         pulse.beat()
         return stop.overdue()
 
-    worker = Worker(stages, inbox, onward, sink, give_up=give_up)
+    name = process_name(f"{table.name}.worker")
+    worker = Worker(stages, inbox, onward, sink, give_up=give_up, name=name)
 
     def figures() -> dict[str, Any]:
         return {

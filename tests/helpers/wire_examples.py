@@ -32,6 +32,7 @@ from protocols.messages import (
     Refused,
     Regions,
     Rejected,
+    Setback,
     StageRecord,
     Started,
     SurveyImage,
@@ -136,6 +137,27 @@ EXAMPLES: dict[str, Message] = {
         parent_height=96,
         parent_width=128,
     ),
+    "failed_after_setbacks": Failed(
+        envelope=Envelope(
+            run="r",
+            seq=9,
+            metadata=BARE,
+            attempt=3,
+            setbacks=(
+                Setback(stage="source", how="sent again: boxing.queue started again"),
+                Setback(
+                    stage="boxing",
+                    how="died",
+                    worker="boxing.worker 4242 on höst",
+                    begun_unix=1795380540.125,
+                    ended_unix=1795380541.5,
+                ),
+            ),
+            replay_of="frame-000000",
+        ),
+        stage="boxing",
+        reason="ValueError: no",
+    ),
     "failed_defaults": Failed(envelope=FIRST, stage="source", reason="cannot be read"),
     "offer": Offer(session="9c1b02d4", offer=41, metadata=METADATA, image=_ramp("<u2", 2, 3)),
     "offer_bare": Offer(session="s", offer=1, metadata=BARE, image=_ramp("<u2", 2, 3)),
@@ -146,6 +168,7 @@ EXAMPLES: dict[str, Message] = {
     "started": Started(service="clustering.queue", epoch="b1946ac9"),
     "credit": Credit(frames=2, done=(("r", 7), ("r", 2**53 + 1)), leaving=True),
     "credit_defaults": Credit(frames=1),
+    "credit_by_name": Credit(frames=2, outstanding=2, worker="boxing.worker 4242 on höst"),
     "credit_outstanding": Credit(frames=0, outstanding=2),
     "probe": Probe(),
     "beat": Beat(

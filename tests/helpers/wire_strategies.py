@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+import msgspec
 import numpy as np
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -40,6 +41,15 @@ _METADATA = st.builds(
 _RECORD = st.builds(
     m.StageRecord, stage=_NAME, milliseconds=_SECONDS, parameters=_FREE, findings=_FREE
 )
+_UNSET = st.just(msgspec.UNSET)
+_SETBACK = st.builds(
+    m.Setback,
+    stage=_NAME,
+    how=_NAME,
+    worker=st.none() | _NAME,
+    begun_unix=st.none() | _SECONDS,
+    ended_unix=st.none() | _SECONDS,
+)
 _ENVELOPE = st.builds(
     m.Envelope,
     run=_NAME,
@@ -48,6 +58,8 @@ _ENVELOPE = st.builds(
     attempt=st.integers(1, LARGEST_COUNT),
     accepted_unix=_SECONDS,
     stages=st.lists(_RECORD, max_size=2).map(tuple),
+    setbacks=_UNSET | st.lists(_SETBACK, max_size=2).map(tuple),
+    replay_of=_UNSET | _NAME,
 )
 _PARENT = {
     "parent_height": st.none() | _EXTENT,
@@ -145,6 +157,7 @@ MESSAGES: dict[str, st.SearchStrategy[m.Message]] = {
         frames=_COUNT,
         done=st.lists(st.tuples(_NAME, _COUNT), max_size=4).map(tuple),
         leaving=st.booleans(),
+        worker=_UNSET | _NAME,
     ),
     "Probe": st.just(m.Probe()),
     "Beat": st.builds(m.Beat, service=_NAME, pid=_COUNT, epoch=_NAME, unix=_SECONDS, figures=_FREE),

@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
+from msgspec import UNSET
 
 from protocols import decode, encode, join_parts, split_parts
 from protocols.catalogue import BY_NAME
@@ -28,7 +29,8 @@ VECTORS = Path(__file__).parents[1] / "contract" / "vectors"
 def meaning_of(message: Message) -> dict[str, Any]:
     """Return a message as JSON can hold it: all fields, defaults included, arrays as lists."""
     kind = BY_NAME[type(message).__name__]
-    fields = {name: _all_fields(getattr(message, name)) for name in kind.plain}
+    plain = {name: getattr(message, name) for name in kind.plain}
+    fields = {name: _all_fields(field) for name, field in plain.items() if field is not UNSET}
     arrays = {name: _array_meaning(getattr(message, name)) for name in kind.arrays}
     return {"type": kind.name, "fields": fields, "arrays": arrays}
 
@@ -70,7 +72,8 @@ def write_missing() -> list[str]:
 def _all_fields(value: object) -> object:
     """Like `msgspec.to_builtins`, with fields that have their default value written out."""
     if isinstance(value, msgspec.Struct):
-        return {name: _all_fields(getattr(value, name)) for name in value.__struct_fields__}
+        fields = {name: getattr(value, name) for name in value.__struct_fields__}
+        return {name: _all_fields(field) for name, field in fields.items() if field is not UNSET}
     if isinstance(value, tuple | list):
         return [_all_fields(each) for each in value]
     if isinstance(value, dict):

@@ -16,7 +16,7 @@ import pytest
 import zmq
 from numpy.typing import NDArray
 
-from protocols import Buffer, decode, encode
+from protocols import Buffer, decode, encode, split_parts
 from protocols.messages import (
     Accepted,
     Closed,
@@ -27,11 +27,13 @@ from protocols.messages import (
     Started,
     SurveyImage,
 )
+from services.dead_letters import DeadLetters, NotReplayed
 from services.detectors.client import Detector, NotAccepted
 from services.detectors.files import ReadImage, read_image
 from services.files_run import FilesRun
 from services.files_run import accept_files as accept_run
 from services.reception import OFFERS_A_TURN
+from services.results import ResultStore, Writer
 from services.runtime.endpoints import Inlet, Outlet, Requester
 from services.runtime.ledger import Ledger, NewFrame
 from services.runtime.places import Places
@@ -79,9 +81,8 @@ class Around:
     def until(self, done: Callable[[], object]) -> None:
         until(done, self.turn)
 
-    def close_frames(self, *seqs: int) -> None:
-        located: Literal["located"] = "located"
-        outcomes = tuple(located for _ in seqs)
+    def close_frames(self, *seqs: int, kind: Literal["located", "failed"] = "located") -> None:
+        outcomes = tuple(kind for _ in seqs)
         self.say(Closed(run=self.source.ledger.run, seqs=seqs, outcomes=outcomes))
 
     def say(self, message: Closed | Started) -> None:
@@ -179,6 +180,8 @@ def test_a_restarted_source_sends_again_what_is_open(around: Around) -> None:
     around.restart()
     around.until(lambda: len(around.frames) == 2)
     assert [(f.envelope.seq, f.envelope.attempt) for f in around.frames] == [(0, 2), (2, 2)]
+    (setback,) = around.frames[0].envelope.past
+    assert setback.how == "sent again: the source was started again"
     assert np.array_equal(around.frames[1].image, IMAGE + 2)
 
 
@@ -190,6 +193,8 @@ def test_a_new_epoch_of_a_known_service_brings_everything_again(around: Around) 
     around.say(Started(service="boxing.queue", epoch="two"))
     around.until(lambda: len(around.frames) == 4)
     assert [f.envelope.attempt for f in around.frames] == [1, 1, 2, 2]
+    (setback,) = around.frames[2].envelope.past
+    assert setback.how == "sent again: boxing.queue started again"
 
 
 def test_a_first_epoch_brings_nothing_again(around: Around) -> None:
@@ -427,6 +432,7 @@ def test_without_a_spool_a_frame_is_sent_again_from_memory(in_memory: Around) ->
     around.say(Started(service="boxing.queue", epoch="two"))
     around.until(lambda: len(around.frames) == 4)
     assert [f.envelope.attempt for f in around.frames] == [1, 1, 2, 2]
+    assert len(around.frames[2].envelope.past) == 1
     assert np.array_equal(around.frames[2].image, IMAGE)
     around.close_frames(0, 1)
     around.until(lambda: not thread.is_alive())
@@ -485,6 +491,71 @@ def test_without_a_spool_no_more_images_than_the_window_are_in_memory(in_memory:
         around.close_frames(done)
     until(lambda: not thread.is_alive(), turn)
     assert most == 4
+
+
+def test_a_dead_letters_image_is_kept_also_without_a_spool(in_memory: Around) -> None:
+    around = in_memory
+    thread = around.send_in_thread(1)
+    around.until(lambda: around.frames)
+    around.close_frames(0, kind="failed")
+    around.until(lambda: not thread.is_alive())
+    kept = (around.places.dead_letters / name_of(0)).read_bytes()
+    assert np.array_equal(decode(split_parts(kept), expect=(SurveyImage,)).image, IMAGE)
+
+
+@pytest.mark.parametrize("spool", [True, False])
+def test_a_dead_letter_that_is_replayed_meanwhile_comes_as_a_new_frame(
+    topology: Topology, places: Places, spool: bool
+) -> None:
+    """By another process, that writes into ledger and spool."""
+    source = msgspec.structs.replace(topology.source, spool=spool)
+    around = Around(msgspec.structs.replace(topology, source=source), places)
+    thread = around.send_in_thread(1)
+    around.until(lambda: around.frames)
+    envelope = around.frames[0].envelope
+    with ResultStore(places.results, writer=Writer.this()) as store:
+        store.commit([Failed(envelope=envelope, stage="boxing", reason="ValueError: no")])
+    around.close_frames(0, kind="failed")
+    around.until(lambda: around.source.drained and not thread.is_alive())
+    with DeadLetters(places) as letters:
+        (letter,) = letters.all()
+        (again,) = letters.replay([letter])
+        assert letters.replay([letter]) == [again._replace(new=False)]
+    around.now += 1
+    around.until(lambda: len(around.frames) == 2)
+    around.until(lambda: around.source.open == 1)
+    frame = around.frames[1]
+    assert frame.envelope.seq == again.seq == 1
+    assert frame.envelope.replay_of == envelope.metadata.parent_id
+    assert frame.envelope.metadata.parent_id == f"{envelope.metadata.parent_id}#2"
+    assert np.array_equal(frame.image, IMAGE)
+    around.close_frames(1)
+    around.until(lambda: around.source.drained)
+    assert around.source.accepted == 2
+    with DeadLetters(places) as letters:
+        (letter,) = letters.all()
+        assert letter.replay == (1, "located")
+        assert letter.image is not None, "of the failed frame it is kept"
+    around.stop()
+
+
+def test_a_dead_letter_without_an_image_is_not_replayed(topology: Topology, places: Places) -> None:
+    around = Around(topology, places)
+    around.answers(offer(1))
+    around.until(lambda: around.frames)
+    with ResultStore(places.results, writer=Writer.this()) as store:
+        store.commit(
+            [Failed(envelope=around.frames[0].envelope, stage="boxing", reason="ValueError: no")]
+        )
+    around.close_frames(0, kind="failed")
+    around.until(lambda: around.source.drained)
+    (places.dead_letters / name_of(0)).unlink()
+    with DeadLetters(places) as letters:
+        (letter,) = letters.all()
+        with pytest.raises(NotReplayed, match="frame 0, p1: its image was not kept"):
+            letters.replay([letter])
+    assert around.source.ledger.accepted() == 1
+    around.stop()
 
 
 def test_a_client_without_a_source_says_so() -> None:

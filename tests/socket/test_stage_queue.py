@@ -130,14 +130,16 @@ def test_the_frames_of_a_worker_that_vanishes_go_to_another(chain: Chain) -> Non
     heir.send(encode(Credit(frames=2, outstanding=2)))
     frames = [chain.next_frame(heir) for _ in range(2)]
     assert [(f.envelope.seq, f.envelope.attempt) for f in frames] == [(0, 2), (1, 1)]
+    assert [[setback.how for setback in f.envelope.past] for f in frames] == [["died"], []]
     assert np.array_equal(frames[1].image, frame(1).image)
 
 
 def test_a_frame_that_takes_three_workers_down_is_a_dead_letter(chain: Chain) -> None:
     chain.push(0)
-    for _ in range(3):
+    for number in range(3):
         dying = chain.worker_socket()
-        dying.send(encode(Credit(frames=1, outstanding=1)))
+        name = f"worker {number} on here"
+        dying.send(encode(Credit(frames=1, outstanding=1, worker=name)))
         chain.next_frame(dying)
         dying.close(0)
         until(lambda: not chain.queue.dispatch.workers, chain.queue.step)
@@ -153,6 +155,12 @@ def test_a_frame_that_takes_three_workers_down_is_a_dead_letter(chain: Chain) ->
     assert isinstance(outcome[0], Failed)
     assert outcome[0].envelope.metadata.parent_id == "p0"
     assert "3 workers" in outcome[0].reason
+    assert outcome[0].envelope.attempt == 3
+    past = outcome[0].envelope.past
+    assert [setback.worker for setback in past] == [f"worker {n} on here" for n in range(3)]
+    assert {(setback.stage, setback.how) for setback in past} == {(STAGE, "died")}
+    assert all(setback.begun_unix <= setback.ended_unix for setback in past)  # type: ignore[operator]
+    assert not chain.queue._names, "names of workers that are gone"
 
 
 def test_a_queue_that_was_started_again_learns_of_the_workers_that_are_there(
@@ -209,6 +217,8 @@ def test_the_loop_hands_on_rejects_and_buries(chain: Chain) -> None:
     assert isinstance(failed, Failed)
     assert failed.reason == "RuntimeError: unlucky"
     assert "in handle" in failed.traceback
+    (setback,) = failed.envelope.past
+    assert (setback.stage, setback.how) == (STAGE, "raised RuntimeError")
 
 
 def test_a_worker_told_to_stop_does_not_wait_for_a_next_stage_that_is_gone() -> None:

@@ -91,6 +91,31 @@ def test_a_newer_ledger_is_refused(path: Path) -> None:
         Ledger(path)
 
 
+def test_a_ledger_from_before_replays_is_taken_on(path: Path) -> None:
+    with Ledger(path) as ledger:
+        ledger.accept([new("a")])
+        ledger.note("version", "2")
+    with sqlite3.connect(path) as db:
+        db.execute("ALTER TABLE frames DROP COLUMN replay_of")
+    db.close()
+    with Ledger(path, read_only=True) as reader:
+        assert (reader.accepted(), reader.replays()) == (1, {})
+    with Ledger(path) as ledger:
+        ledger.accept([NewFrame("again", Metadata(parent_id="a", source="a"), None, 0)])
+        assert ledger.replays() == {0: (1, None)}
+        assert [frame.replay_of for frame in ledger.open_frames(-1, 10)] == [None, "a"]
+
+
+def test_it_is_noticed_when_another_process_writes(path: Path) -> None:
+    with Ledger(path) as ledger, Ledger(path) as other:
+        ledger.others_wrote()
+        ledger.accept([new("a")])
+        assert not ledger.others_wrote()
+        other.accept([new("b")])
+        assert ledger.others_wrote()
+        assert not ledger.others_wrote()
+
+
 def test_a_reader_changes_nothing(path: Path) -> None:
     with Ledger(path) as ledger:
         ledger.accept([new("a")])

@@ -37,7 +37,7 @@ BOXES_HEADER = (
 FRAMES_HEADER = (
     "parent_id,source,outcome,reason,composition,composition_from,n_elements,n_peaks,k,"
     "parent_height,parent_width,pixel_size_nm,bbox_x0_px,bbox_y0_px,bbox_x1_px,bbox_y1_px,"
-    "n_boxes,reduction,attempts,process_ms"
+    "n_boxes,reduction,attempts,process_ms,replay_of"
 )
 
 
@@ -82,9 +82,9 @@ def test_frames_csv_holds_exactly_the_agreed_columns() -> None:
     header, *rows, end = content.decode().split("\n")
     assert (header, end) == (FRAMES_HEADER, "")
     assert [row.partition(",survey/")[2] for row in rows] == [
-        "particle-0000.tif,located,,Au40Cu60,table,2,3,4,512,1024,0.5,8,16,900,500,2,8192.0,1,5.0",
-        "particle-0001.tif,rejected,no particle: contrast 0.01,,,,,,512,1024,,,,,,0,,1,1.5",
-        'particle-0002.tif,failed,"ValueError: ""axis"", no such",,,,,,,,,,,,,0,,1,3.75',
+        "particle-0000.tif,located,,Au40Cu60,table,2,3,4,512,1024,0.5,8,16,900,500,2,8192.0,1,5.0,",
+        "particle-0001.tif,rejected,no particle: contrast 0.01,,,,,,512,1024,,,,,,0,,1,1.5,",
+        'particle-0002.tif,failed,"ValueError: ""axis"", no such",,,,,,,,,,,,,0,,1,3.75,',
     ]
 
 
@@ -194,6 +194,7 @@ def test_a_batch_states_its_conventions_and_where_it_comes_from() -> None:
         "outcome": "located",
         "stage": None,
         "reason": None,
+        "replay_of": None,
         "composition": None,
         "composition_from": None,
         "n_elements": None,
@@ -212,6 +213,7 @@ def test_a_batch_states_its_conventions_and_where_it_comes_from() -> None:
     assert provenance["findings"]["preprocessing"]["cutoff"] == 57
     assert provenance["stage_ms"]["preprocessing"] == 2.25
     assert provenance["attempts"] == 1
+    assert provenance["setbacks"] == []
 
 
 def test_there_is_a_batch_for_a_parent_without_boxes() -> None:
