@@ -59,7 +59,9 @@ class Waits:
         """Wait; the outcome is this frame's by its envelope."""
         if self._seconds:
             time.sleep(self._seconds)
-        return Handled(msgspec.structs.replace(self._answer, envelope=frame.envelope), self._findings)
+        return Handled(
+            msgspec.structs.replace(self._answer, envelope=frame.envelope), self._findings
+        )
 
     def warm_up(self) -> None:
         """Nothing is compiled."""

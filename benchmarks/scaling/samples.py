@@ -28,7 +28,9 @@ def located(image: NDArray[Any]) -> Located:
     ValueError
         If nothing is located on it.
     """
-    message: Any = SurveyImage(envelope=Envelope(run="scaling", seq=1, metadata=METADATA), image=image)
+    message: Any = SurveyImage(
+        envelope=Envelope(run="scaling", seq=1, metadata=METADATA), image=image
+    )
     records: tuple[StageRecord, ...] = ()
     for stage in build_stages(TABLE):
         message, findings = stage.handle(message)
