@@ -186,7 +186,7 @@ class Chain:
         return {name: process.pid for name, process in self._services.items()}
 
     def look_around(self) -> None:
-        """Find the services there are now: the workers of a stage may be others than at the start."""
+        """Find the services there are now: a stage may have got other workers meanwhile."""
         _, pids = self.status()
         self._services = {name: psutil.Process(pid) for name, pid in pids.items()}
 

@@ -55,9 +55,8 @@ def main(arguments: list[str] | None = None) -> int:
         if asked.earlier is not None:
             result = found.read(asked.earlier)
         else:
-            before = (
-                found.read(written) if set(asked.only) != set(PARTS) and written.exists() else None
-            )
+            partly = set(asked.only) != set(PARTS) and written.exists()
+            before = found.read(written) if partly else None
             result = _measure(tuple(asked.only), before)
             found.write(result, written)
         costs = Costs(result)

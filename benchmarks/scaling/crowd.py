@@ -93,17 +93,12 @@ class _Meeting:
                 layout=layout,
                 workers=workers,
                 cores=len(os.sched_getaffinity(0)),
-                seconds=_whole_rounds(self._seconds, wait_s),
-                lead_s=LEAD_S + wait_s,
+                seconds=self._seconds + wait_s,
+                lead_s=LEAD_S + 2 * wait_s,
                 window=workers + SPARE,
                 work_ms=1e3 * wait_s,
                 crowd=crowd,
             )
-
-
-def _whole_rounds(seconds: float, wait_s: float) -> float:
-    """Return about so many seconds: workers that began together answer together ever after."""
-    return max(2, round(seconds / wait_s)) * wait_s if wait_s else seconds
 
 
 @contextmanager

@@ -114,7 +114,7 @@ class Costs:
         return found + others
 
     def links(self, side: int, link: str) -> list[Resource]:
-        """Return the network of the source's host, a key of `LINKS`: detectors and workers elsewhere."""
+        """Return the network of the source's host, a key of `LINKS`, all others being elsewhere."""
         wire, rate = self._wires[side], LINKS[link]
         return [
             Resource(name=f"network {link}, in", seconds=wire.offer / rate),
@@ -164,22 +164,23 @@ class Costs:
         return stages
 
     def _met(self, layout: str, side: int) -> list[Resource]:
-        """Return the threads that a crowd met: a frame's time with nothing to wait for, and more
-        for each worker.
-        """
+        """Return the threads that a crowd met, as they were while no worker waited."""
         found = [self.sink(side)]
         for name, ms in self._tilt(layout, side).threads.items():
             service, thread = name.split("/")
             if service in {"crowd", "detector"} or thread == "other" or name == "sink/main":
                 continue
             _, more_s, busy = self._growth(layout, name)
-            # Nothing of a frame goes through the supervisor.
-            frame_s, more_s = (0.0, 0.0) if service == "supervisor" else (ms / 1e3, more_s)
+            if thread == "main":
+                # To choose the worker. Measured alone: beside it batches vary by more than that.
+                holds_queue = service == {"held": "source", "own": CROWD_QUEUE}[layout]
+                more_s = line(self.records.dispatch_us)[1] / 1e6 if holds_queue else 0.0
             found.append(
                 Resource(
                     name=_shown(name),
-                    seconds=frame_s,
-                    seconds_a_worker=more_s,
+                    # Nothing of a frame goes through the supervisor.
+                    seconds=0.0 if service == "supervisor" else ms / 1e3,
+                    seconds_a_worker=0.0 if service == "supervisor" else more_s,
                     busy_a_worker=busy,
                 )
             )
@@ -192,7 +193,7 @@ class Costs:
         raise Incomplete(f"no crowd without waiting, queue {layout}, {side} px")
 
     def _growth(self, layout: str, thread: str) -> tuple[float, float, float]:
-        """Return a frame's seconds in a thread, more for each worker, and what that takes at rest."""
+        """Return a frame's seconds in a thread, more for each worker, and its share of a core."""
         rests = [rest for rest in self._rests if rest.layout == layout]
         at_rest = [(r.workers, r.busy.get(thread, 0.0)) for r in rests if r.workers in FIT_SIZES]
         _, busy = line(at_rest)

@@ -79,6 +79,8 @@ class Records(Struct, frozen=True, kw_only=True):
     """To begin with the ledger at its end."""
     commit_us: list[tuple[int, float, float]]
     """(outcomes committed together, microseconds each on the wall, and of processor time)."""
+    dispatch_us: list[tuple[int, float]]
+    """(workers of a queue, processor microseconds to give one frame out and take it back)."""
     store_us: list[tuple[int, float]]
     """(outcomes in it, processor microseconds to commit one more of 64)."""
     store_bytes: float

@@ -1,7 +1,7 @@
-"""Many workers in one process, that only wait with a frame: `python -m benchmarks.scaling.light_workers`.
+"""Many workers in one process, that only wait with a frame, as a program of its own.
 
 Each is the chain's own worker loop with sockets and beats of its own, in a thread; only its stage
-does nothing, for a fixed time, and answers with an outcome made before. So a queue, a sink and a
+does nothing, for a random time, and answers with an outcome made before. So a queue, a sink and a
 supervisor can meet a thousand workers on a machine with two cores.
 """
 
@@ -10,10 +10,10 @@ from __future__ import annotations
 import argparse
 import resource
 import signal
-import sys
 import threading
 import time
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import msgspec
@@ -27,6 +27,7 @@ from services.runtime.topology import Topology
 from services.runtime.worker import Worker
 from services.runtime.worker_process import IDLE_MS
 
+SEED = 2025
 STACK = 512 * 1024
 READY = "ready"
 
@@ -39,7 +40,8 @@ class Waits:
     name
         Of the stage it stands for.
     seconds
-        For each frame.
+        For each frame, in the mean: from half of it to one and a half. If it were the same for all,
+        those that began together would answer together ever after.
     answer
         What it makes of each; what stands in its records goes into this stage's record.
     """
@@ -53,12 +55,13 @@ class Waits:
         self.parameters: dict[str, Any] = {each.stage: each.parameters for each in records}
         self._findings = {each.stage: each.findings for each in records}
         self._seconds = seconds
+        self._random = Random(SEED)  # noqa: S311 - pauses, not secrets
         self._answer = answer
 
     def handle(self, frame: SurveyImage) -> Handled:
         """Wait; the outcome is this frame's by its envelope."""
         if self._seconds:
-            time.sleep(self._seconds)
+            time.sleep(self._seconds * self._random.uniform(0.5, 1.5))
         return Handled(
             msgspec.structs.replace(self._answer, envelope=frame.envelope), self._findings
         )
@@ -131,4 +134,4 @@ def _work(
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

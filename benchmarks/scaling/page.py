@@ -18,13 +18,10 @@ from services.stage_queue import PROBE_EVERY_S
 
 SIZES = (10, 100, 1_000)
 PARTICLES = 1_000_000
-LINK = "10 Gbit/s"
+ANSWER_LINKS = ("10 Gbit/s", "100 Gbit/s")
 HEAVY_MS = 100.0
 """Work of a stage that is not here yet, for which a thousand workers would be needed."""
-LAYOUTS = {
-    "together": "all stages in one worker, spool off",
-    "apart": "one stage a worker, spool on",
-}
+LAYOUTS = ("together", "apart")
 NAMES = {LARGE: "1 MiB", SMALL: "16 KiB"}
 SPAN = re.compile(r"(<!-- measured: ([a-z ]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
@@ -72,32 +69,25 @@ def _answers(costs: Costs) -> str:
         for layout in LAYOUTS:
             for workers in SIZES:
                 own = costs.workers(layout, LARGE, workers, more_ms=more_ms)
-                others = [*costs.serial(layout, LARGE), *costs.links(LARGE, LINK)]
-                (first, most), *_ = in_order([*own, *others], workers)
-                (_, serial), *_ = in_order(others, workers)
-                (_, able), *_ = in_order(own, workers)
+                row = [f"{costs.worker_ms(layout, LARGE) + more_ms:.3g} ms", layout, f"{workers:,}"]
+                for link in ANSWER_LINKS:
+                    others = [*costs.serial(layout, LARGE), *costs.links(LARGE, link)]
+                    (first, most), *_ = in_order([*own, *others], workers)
+                    row += [f"**{first.name}**", significant(most), _hours(PARTICLES / most)]
+                # Of the wider link: there the chain itself is the limit.
                 held = closed_rate([*own, *others], workers, window=crowd.DEFAULT_WINDOW)
-                rows.append(
-                    (
-                        f"{costs.worker_ms(layout, LARGE) + more_ms:.3g} ms",
-                        layout,
-                        f"{workers:,}",
-                        f"**{first.name}**",
-                        significant(most),
-                        significant(held),
-                        significant(workers * serial / able),
-                        _hours(PARTICLES / most),
-                    )
-                )
+                fed = workers * in_order(others, workers)[0][1] / in_order(own, workers)[0][1]
+                rows.append((*row, significant(held), significant(fed)))
+    links = []
+    for link in ANSWER_LINKS:
+        links += [f"bottleneck at {link}", "frames/s at most", "1,000,000 take"]
     heading = (
-        "work a frame, all stages",
+        "work of a frame",
         "layout",
         "workers a stage",
-        "bottleneck",
-        "frames/s at most",
-        f"with the default window, {crowd.DEFAULT_WINDOW}",
-        "workers that one chain can feed",
-        "1,000,000 frames take",
+        *links,
+        f"frames/s with a window of {crowd.DEFAULT_WINDOW}",
+        "workers a stage that one chain feeds",
     )
     return _table(heading, rows)
 
@@ -105,14 +95,14 @@ def _answers(costs: Costs) -> str:
 def _chain(points: Sequence[Point]) -> str:
     rows = []
     for layout in LAYOUTS:
-        for side in NAMES:
+        for side, name in NAMES.items():
             mine = [p for p in points if p.layout == layout and p.side == side]
             for cores in sorted({p.cores for p in mine}, reverse=True):
                 line = sorted((p for p in mine if p.cores == cores), key=lambda p: p.workers)
                 rows.append(
                     (
                         layout,
-                        NAMES[side],
+                        name,
                         str(cores),
                         *(_beside(p.rate, predicted(points, p), _is_fit(points, p)) for p in line),
                         f"{line[0].cpu_ms:.2f} .. {line[-1].cpu_ms:.2f} ms",
@@ -136,17 +126,15 @@ def _errors(found: Scaling, costs: Costs) -> str:
             ]
             groups.append((f"rate of the chain {layout}, {what}", pairs))
     waiting = [p for p in found.crowds if p.work_ms]
-    groups.append(
-        ("rate of light workers, 10 to 1,000", [(costs.crowd_rate(p), p.rate) for p in waiting])
-    )
-    between = [
-        (costs.crowd_ms(p, thread), p.threads[thread])
-        for p in waiting
-        if p.workers not in FIT_SIZES and p.window > crowd.DEFAULT_WINDOW
-        for thread in ("source/main", "source/io")
-        if p.layout == "held"
-    ]
-    groups.append(("CPU of the source with 30 and 300 light workers", between))
+    rates = [(costs.crowd_rate(p), p.rate) for p in waiting]
+    groups.append(("rate of light workers, 10 to 1,000", rates))
+    for layout, thread in (("held", "source/io"), ("own", "image_to_boxes.queue/io")):
+        pairs = [
+            (costs.crowd_ms(p, thread), p.threads[thread])
+            for p in waiting
+            if p.layout == layout and p.workers not in FIT_SIZES and p.window > p.workers
+        ]
+        groups.append((f"CPU of {thread} with 30 and 300 light workers", pairs))
     rows = []
     for what, pairs in groups:
         errors = [100.0 * (predicted / measured - 1.0) for predicted, measured in pairs]
@@ -170,7 +158,8 @@ def _crowd(found: Scaling, costs: Costs) -> str:
             if (rest.layout, rest.workers) == (point.layout, point.workers)
         ]
         supervisor = [
-            100 * sum(v for n, v in busy.items() if n.startswith("supervisor/")) for busy in at_rest
+            100 * sum(cores for name, cores in busy.items() if name.startswith("supervisor/"))
+            for busy in at_rest
         ]
         rows.append(
             (
@@ -207,8 +196,8 @@ def _resources(costs: Costs) -> str:
         for link in LINKS:
             every += costs.links(LARGE, link)
         ordered = [one for one, _ in in_order(every, SIZES[1])]
-        for one in [*costs.workers(layout, LARGE, 1), *ordered]:
-            rows.append(_resource_row(layout, one))
+        every = [*costs.workers(layout, LARGE, 1), *ordered]
+        rows += [_resource_row(layout, one) for one in every]
     heading = ("layout", "resource", "busy a frame", *(f"{n:,} workers" for n in SIZES))
     return _table(heading, rows)
 
@@ -229,12 +218,14 @@ def _million(found: Scaling, costs: Costs) -> str:
     point = fitted_point(found.points, "together", LARGE)
     grown = ", ".join(f"{frames:,}: {us:.0f}" for frames, us in records.ledger_us)
     stored = ", ".join(f"{frames:,}: {us:.0f}" for frames, us in records.store_us)
+    given = ", ".join(f"{workers:,}: {us:.0f}" for workers, us in records.dispatch_us)
     batches = ", ".join(f"{size}: {wall:.0f}" for size, wall, _ in records.commit_us)
     wire = costs.wire(LARGE)
     rows = [
         ("ledger, us CPU to accept and close a frame, by frames in it", grown),
         ("ledger of a million frames", f"{records.ledger_bytes * PARTICLES / 1e6:,.0f} MB"),
         ("begin with that ledger", f"{records.ledger_open_s:.2g} s"),
+        ("queue, us CPU to give a frame out and take it back, by its workers", given),
         ("store, us CPU to commit an outcome, by outcomes in it", stored),
         ("store of a million outcomes", f"{records.store_bytes * PARTICLES / 1e9:.2g} GB"),
         ("commit, us on the wall an outcome, by outcomes committed together", batches),
@@ -271,7 +262,7 @@ def _is_fit(points: Sequence[Point], point: Point) -> bool:
     return fitted_point(points, point.layout, point.side) is point
 
 
-def _beside(measured: float, model: float, is_fit: bool = False) -> str:  # noqa: FBT001, FBT002
+def _beside(measured: float, model: float, is_fit: bool = False) -> str:
     return f"{significant(measured)} ({significant(model)}{', fit' if is_fit else ''})"
 
 

@@ -10,10 +10,10 @@ from matplotlib.figure import Figure as Picture
 
 from benchmarks.chain_images import LARGE
 from benchmarks.scaling import crowd
-from benchmarks.scaling.fitted import LINKS, Costs, fitted_point, predicted
+from benchmarks.scaling.fitted import LINKS, Costs, predicted
 from benchmarks.scaling.found import Scaling
 from benchmarks.scaling.model import closed_rate, in_order
-from benchmarks.scaling.page import HEAVY_MS, LINK
+from benchmarks.scaling.page import ANSWER_LINKS, HEAVY_MS
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#999999")
 MOST = 1_000
@@ -43,8 +43,8 @@ def _chain(axes: Axes, found: Scaling) -> None:
             axes.plot(x, [p.rate for p in line], "o", color=colour, label=label)
             axes.plot(x, [predicted(found.points, p) for p in line], "--", color=colour)
     axes.set_xticks(sorted({p.workers for p in found.points}))
-    axes.set_ylim(bottom=0)
-    axes.legend(fontsize=8, title="dots measured, lines model", title_fontsize=8)
+    axes.set_ylim(0, 1.5 * max(p.rate for p in found.points if p.side == LARGE))
+    axes.legend(fontsize=8, ncols=2, title="dots measured, lines model", title_fontsize=8)
 
 
 def _light(axes: Axes, found: Scaling, costs: Costs) -> None:
@@ -66,7 +66,11 @@ def _light(axes: Axes, found: Scaling, costs: Costs) -> None:
 
 
 def _more(axes: Axes, costs: Costs) -> None:
-    axes.set(title=f"model, 1 MiB, {LINK}", xlabel="workers a stage", ylabel="frames/s at most")
+    axes.set(
+        title=f"model, 1 MiB, {ANSWER_LINKS[-1]}",
+        xlabel="workers a stage",
+        ylabel="frames/s at most",
+    )
     sizes = np.unique(np.geomspace(1, MOST, 60).astype(int)).tolist()
     colours = iter(COLOURS)
     for layout in ("together", "apart"):
@@ -78,7 +82,7 @@ def _more(axes: Axes, costs: Costs) -> None:
                 every = [
                     *costs.workers(layout, LARGE, n, more_ms=more_ms),
                     *costs.serial(layout, LARGE),
-                    *costs.links(LARGE, LINK),
+                    *costs.links(LARGE, ANSWER_LINKS[-1]),
                 ]
                 wide.append(in_order(every, n)[0][1])
                 narrow.append(closed_rate(every, n, window=crowd.DEFAULT_WINDOW))

@@ -1,4 +1,4 @@
-"""What the ledger and the store cost as they grow, and the disk and the memory below them."""
+"""What the ledger, the store and a queue's state cost as they grow, and what is below."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from benchmarks.scaling.found import Records
 from benchmarks.scaling.samples import METADATA, located
 from protocols.messages import Located
 from services.results import ResultStore, Writer
+from services.runtime.dispatch import Dispatch
 from services.runtime.ledger import Ledger, NewFrame
 
 LEDGER_FRAMES = 1_000_000
@@ -27,6 +28,8 @@ STORE_OUTCOMES = 20_000
 COMMITTED = 64
 BATCHES = (1, 4, 16, 64, 256)
 TRIALS = 12
+QUEUE_WORKERS = (10, 100, 300, 1_000)
+DISPATCHED = 2_000
 SYNCS = 60
 DISK_MIB = 256
 MIB = 2**20
@@ -54,6 +57,7 @@ def measure(folder: Path, *, ledger_frames: int = LEDGER_FRAMES, tell: Tell) -> 
         ledger_bytes=ledger_bytes,
         ledger_open_s=opens,
         commit_us=commit_us,
+        dispatch_us=[(workers, _dispatch(workers)) for workers in QUEUE_WORKERS],
         store_us=store_us,
         store_bytes=store_bytes,
         sync_ms=1e3 * median(_sync(folder / "sync") for _ in range(SYNCS)),
@@ -136,6 +140,21 @@ def _numbered(sample: Located, seq: int) -> Located:
     metadata = msgspec.structs.replace(METADATA, parent_id=f"scaling-0123456789abcdef-{seq:06d}")
     envelope = msgspec.structs.replace(sample.envelope, seq=seq, metadata=metadata)
     return msgspec.structs.replace(sample, envelope=envelope)
+
+
+def _dispatch(workers: int) -> float:
+    """Give frames out while every worker waits for one; return the microseconds each takes."""
+    dispatch = Dispatch()
+    for number in range(workers):
+        dispatch.credit(f"{number:05d}".encode(), 2, (), 0.0, outstanding=2)
+    started = time.process_time()
+    for seq in range(DISPATCHED):
+        dispatch.add(("run", seq), (), 0.0)
+        leased = dispatch.assign(0.0)
+        if leased is None:
+            raise ValueError(f"workers: came {workers}, expected at least 1")
+        dispatch.credit(leased[0], 1, (("run", seq),), 0.0, outstanding=2)
+    return 1e6 * (time.process_time() - started) / DISPATCHED
 
 
 def _sync(path: Path) -> float:

@@ -28,9 +28,8 @@ def located(image: NDArray[Any]) -> Located:
     ValueError
         If nothing is located on it.
     """
-    message: Any = SurveyImage(
-        envelope=Envelope(run="scaling", seq=1, metadata=METADATA), image=image
-    )
+    envelope = Envelope(run="scaling", seq=1, metadata=METADATA)
+    message: Any = SurveyImage(envelope=envelope, image=image)
     records: tuple[StageRecord, ...] = ()
     for stage in build_stages(TABLE):
         message, findings = stage.handle(message)

@@ -1,4 +1,4 @@
-"""Processor time of single threads, in nanoseconds as Linux counts it, and on which cores they run."""
+"""Processor time of single threads, as Linux counts it, and on which cores they run."""
 
 from __future__ import annotations
 
