@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from numpy.typing import NDArray
 
-from benchmarks.chain import Chain, Snapshot
+from benchmarks.chain import Chain, ChainFailed, Snapshot
 from benchmarks.scaling import threads
 from benchmarks.scaling.found import Point
 from services.detectors.client import Detector
@@ -139,7 +139,11 @@ def _threads(pids: Mapping[str, int], crowd: Sequence[int]) -> dict[str, float]:
     found: dict[str, float] = {}
     named = [*pids.items(), *((CROWD, pid) for pid in crowd), (DETECTOR, os.getpid())]
     for name, pid in named:
-        for thread, used in threads.seconds(pid).items():
+        try:
+            of_process = threads.seconds(pid)
+        except FileNotFoundError as error:
+            raise ChainFailed(f"{name} has died while it was measured") from error
+        for thread, used in of_process.items():
             key = f"{_role(name)}/{thread}"
             found[key] = found.get(key, 0.0) + used
     return found

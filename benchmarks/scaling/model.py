@@ -3,8 +3,8 @@
 A frame visits resources: threads, worker cores, links. Each has a demand, the seconds it is busy
 for one frame. From these follow, without any assumption on distributions (utilisation law), an
 upper bound for the throughput; with a window of frames in the chain (a closed network, exact
-mean-value analysis), how near to it the chain comes; and, where threads share cores, what they lose to each
-other. Times are in seconds, rates in frames per second.
+mean-value analysis), how near to it the chain comes; and, where threads share cores, what they
+lose to each other. Times are in seconds, rates in frames per second.
 """
 
 from __future__ import annotations
