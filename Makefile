@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 HAADFLOW_DATA ?= $(if $(wildcard ../shared/data),$(abspath ../shared/data),)
 export HAADFLOW_DATA
 
-.PHONY: help install demo test lint bench bench-peers parity clean
+.PHONY: help install demo test lint bench bench-peers bench-scaling parity clean
 
 help:
 	@echo "make demo    a synthetic megalibrary through the chain, pictures in haadflow-demo/"
@@ -14,6 +14,7 @@ help:
 	@echo "make parity  agreement with the published code's outputs (needs HAADFLOW_DATA)"
 	@echo "make bench   speed, as a ratio to a plain baseline in the same run"
 	@echo "make bench-peers  the chain beside multiprocessing, Dask and Ray (installs them once)"
+	@echo "make bench-scaling  workers, cores, and the next bottleneck; writes docs/scaling.md"
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -49,6 +50,9 @@ bench: install
 
 bench-peers: install $(VENV)/.installed-peers
 	$(BIN)/python -m benchmarks.peers
+
+bench-scaling: install
+	$(BIN)/python -m benchmarks.scaling --docs
 
 clean:
 	rm -rf $(VENV) haadflow-demo benchmarks/out

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -81,13 +81,23 @@ class Chain:
         One worker hosts all stages, and the source holds their queue.
     spool
         Offered images go to the disk before they are accepted.
+    adapt
+        Changes the topology before the chain starts. A stage may have no workers: others then come
+        to its queue.
     """
 
-    def __init__(self, folder: Path, *, together: bool = False, spool: bool = True) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        together: bool = False,
+        spool: bool = True,
+        adapt: Callable[[Topology], Topology] = lambda topology: topology,
+    ) -> None:
         self.places = Places(folder)
         # Not in that folder: a Unix socket's path is short.
         self._sockets = Path(tempfile.mkdtemp(prefix="haadflow-bench-"))
-        self.topology = _topology(self._sockets, folder, together=together, spool=spool)
+        self.topology = adapt(_topology(self._sockets, folder, together=together, spool=spool))
         self.started_unix = 0.0
         self._process: subprocess.Popen[bytes] | None = None
         self._services: dict[str, psutil.Process] = {}
@@ -126,7 +136,7 @@ class Chain:
 
     @property
     def _stages(self) -> list[str]:
-        return [table.name for table in self.topology.stage]
+        return [table.name for table in self.topology.stage if table.workers]
 
     @property
     def offers(self) -> str:
@@ -170,6 +180,15 @@ class Chain:
             except psutil.NoSuchProcess as error:
                 raise ChainFailed(f"{name} has died while it was measured") from error
         return Snapshot(time.monotonic(), self.committed(), cpu, resident, _machine_cpu())
+
+    def pids(self) -> dict[str, int]:
+        """Return the process id of each service that `snapshot` looks at."""
+        return {name: process.pid for name, process in self._services.items()}
+
+    def look_around(self) -> None:
+        """Find the services there are now: a stage may have got other workers meanwhile."""
+        _, pids = self.status()
+        self._services = {name: psutil.Process(pid) for name, pid in pids.items()}
 
     def threads(self) -> list[ThreadTimes]:
         """Look at the threads of all services: the main one, and the others together."""
@@ -220,12 +239,19 @@ class Chain:
             if time.monotonic() > deadline or (self._process and self._process.poll() is not None):
                 raise ChainFailed(f"the chain did not start; see {self.places.logs}")
             time.sleep(0.05)
-        status, pids = self.status()
-        # The sink's first beat says that the store is there to be read.
-        while not any(name.startswith("sink") for name in status.memory_mib):
+        while not self._sink_reports():
+            if time.monotonic() > deadline:
+                raise ChainFailed(f"the sink did not start; see {self.places.logs}")
             time.sleep(0.05)
-            status, pids = self.status()
-        self._services = {name: psutil.Process(pid) for name, pid in pids.items()}
+        self.look_around()
+
+    def _sink_reports(self) -> bool:
+        """Say whether the sink has sent a beat: then the store is there to be read."""
+        try:
+            status, _ = self.status()
+        except ChainFailed:  # a chain without workers may not even have its supervisor yet
+            return False
+        return any(name.startswith("sink") for name in status.memory_mib)
 
     def _go_down(self) -> None:
         if self._store is not None:

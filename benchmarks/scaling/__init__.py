@@ -1,0 +1,1 @@
+"""Throughput against workers and cores, and a model of where the next bottleneck is."""
