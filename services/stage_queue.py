@@ -10,15 +10,26 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from itertools import islice
 from typing import Any
 
 import structlog
 
-from protocols import DecodeError, EncodeError, decode, encode, envelope_of, peek, with_attempt
+from protocols import (
+    DEFAULT_LIMITS,
+    DecodeError,
+    EncodeError,
+    decode,
+    encode,
+    envelope_of,
+    peek,
+    with_attempt,
+)
 from protocols.messages import Credit, Failed, Probe, Started
 
+from .runtime.bad_input import BadInput
 from .runtime.dispatch import Dispatch, Entry
-from .runtime.endpoints import Dispatcher, Inlet, Outlet, Poller, Socket
+from .runtime.endpoints import MESSAGES_A_TURN, Dispatcher, Inlet, Listener, Outlet, Poller, Socket
 from .runtime.process import Pulse, Stop
 from .runtime.topology import Topology
 
@@ -52,12 +63,17 @@ class StageQueue:
         table = topology.stage_named(stage)
         self.stage = stage
         self.dispatch = Dispatch(max_deaths=table.max_deaths, deadline_s=table.deadline_s)
-        self.undecodable = 0
         self._clock = clock
         self._probed = 0.0
         self._log = structlog.get_logger(stage=stage)
-        self._frames = None if here else Inlet(table.frames)
+        self._frames = (
+            None if here else Inlet(table.frames, largest_part=DEFAULT_LIMITS.array_bytes)
+        )
         self._work = Dispatcher(table.work)
+        ends: dict[str, Listener] = {f"stage {stage}.work": self._work}
+        if self._frames is not None:
+            ends[f"stage {stage}.frames"] = self._frames
+        self._bad = BadInput(ends)
         self._sink = Outlet(topology.sink.results)
         self._acknowledge = Outlet(topology.source.closed)
         self.ends: tuple[Socket, ...] = (
@@ -98,13 +114,11 @@ class StageQueue:
             end.close()
 
     def _hear_workers(self) -> None:
-        while (heard := self._work.receive()) is not None:
-            peer, parts = heard
+        for peer, parts in islice(iter(self._work.receive, None), MESSAGES_A_TURN):
             try:
                 credit = decode(parts, expect=(Credit,))
             except DecodeError as error:
-                self.undecodable += 1
-                self._log.warning("credit.undecodable", error=str(error))
+                self._bad.refuse("credit.undecodable", error, where=f"stage {self.stage}.work")
                 continue
             self.dispatch.credit(
                 peer,
@@ -116,15 +130,14 @@ class StageQueue:
             )
 
     def _take_in(self, frames: Inlet) -> None:
-        while (parts := frames.receive()) is not None:
+        for parts in islice(iter(frames.receive, None), MESSAGES_A_TURN):
             self._add(parts)
 
     def _add(self, parts: Sequence[Any]) -> None:
         try:
             identity = peek(parts)
         except DecodeError as error:
-            self.undecodable += 1
-            self._log.warning("frame.undecodable", error=str(error))
+            self._bad.refuse("frame.undecodable", error, where=f"stage {self.stage}.frames")
             return
         self.dispatch.add((identity.run, identity.seq), parts, self._clock())
 
@@ -159,8 +172,7 @@ class StageQueue:
             try:
                 envelope = envelope_of(entry.parts)
             except DecodeError as error:
-                self.undecodable += 1
-                self._log.error("frame.undecodable", frame=entry.key, error=str(error))
+                self._bad.refuse("frame.undecodable", error, where=f"stage {self.stage}.frames")
                 continue
             reason = f"{entry.deaths} workers of {self.stage} died or overran their deadline on it"
             self._log.error("frame.dead_letter", frame=entry.key, reason=reason)
@@ -193,7 +205,7 @@ class StageQueue:
             "workers_lost": counted.workers_lost,
             "overdue": counted.overdue,
             "dead_letters": counted.dead_letters,
-            "undecodable": self.undecodable,
+            **self._bad.figures(),
             "oldest_s": 0.0 if oldest is None else round(self._clock() - oldest, 3),
         }
 
