@@ -30,7 +30,7 @@ def run(topology: Topology, places: Places) -> None:
     with sole_writer(places):
         control = Dispatcher(topology.chain.control)
         supervisor = Supervisor(topology, places, until_drained=False)
-        supervisor.bad_input.watch("chain.control", control)
+        supervisor.bad_input.watch("chain.control", control, brief=True)
         supervisor.start()
         down = False
         try:

@@ -39,14 +39,17 @@ class BadInput:
         self._clock = clock
         self._log = structlog.get_logger()
         self._pending: dict[str, dict[int, float]] = {}
+        self._brief: set[str] = set()
         self._second = 0
         self._lines = 0
         self._unwritten = 0
         for where, end in ends.items():
             self.watch(where, end)
 
-    def watch(self, where: str, end: Listener) -> None:
-        """Count the visits to one end more."""
+    def watch(self, where: str, end: Listener, *, brief: bool = False) -> None:
+        """Count the visits to one end more; `brief` ones end all the time, and nobody is told."""
+        if brief:
+            self._brief.add(where)
         self._ends[where] = end
         self._pending[where] = {}
 
@@ -79,7 +82,7 @@ class BadInput:
                 pending.pop(next(iter(pending), -1), None)
             elif pending.pop(descriptor, None) is not None:
                 self._stranger(where)
-            else:
+            elif where not in self._brief:
                 # Most often a peer that has done its work.
                 self._say(
                     "connection.ended", where, "the peer left, or sent a part above the limit"

@@ -1,7 +1,7 @@
 """A whole chain of real processes, and whatever may be thrown at every socket that listens.
 
-After each thing a good frame flows. In the end all that came is counted in `status` and named in the
-logs, no process has grown, and the account closes.
+After each thing a good frame flows. In the end all that came is counted in `status` and named in
+the logs, no process has grown, and the account closes.
 """
 
 from __future__ import annotations
