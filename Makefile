@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 HAADFLOW_DATA ?= $(if $(wildcard ../shared/data),$(abspath ../shared/data),)
 export HAADFLOW_DATA
 
-.PHONY: help install demo test lint bench bench-peers bench-scaling parity clean
+.PHONY: help install demo test lint bench bench-peers bench-scaling parity fuzz clean
 
 help:
 	@echo "make demo    a synthetic megalibrary through the chain, pictures in haadflow-demo/"
@@ -13,6 +13,7 @@ help:
 	@echo "make lint    ruff, mypy --strict, import-linter"
 	@echo "make parity  agreement with the published code's outputs (needs HAADFLOW_DATA)"
 	@echo "make bench   speed, as a ratio to a plain baseline in the same run"
+	@echo "make fuzz    the codec under a fuzzer, FUZZ_SECONDS=300 (installs it once)"
 	@echo "make bench-peers  the chain beside multiprocessing, Dask and Ray (installs them once)"
 	@echo "make bench-scaling  workers, cores, and the next bottleneck; writes docs/scaling.md"
 
@@ -26,6 +27,10 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 
 $(VENV)/.installed-peers: $(VENV)/.installed
 	$(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt --editable '.[peers]'
+	@touch $@
+
+$(VENV)/.installed-fuzz: $(VENV)/.installed
+	$(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt --editable '.[fuzz]'
 	@touch $@
 
 install: $(VENV)/.installed
@@ -54,5 +59,10 @@ bench-peers: install $(VENV)/.installed-peers
 bench-scaling: install
 	$(BIN)/python -m benchmarks.scaling --docs
 
+FUZZ_SECONDS ?= 300
+
+fuzz: install $(VENV)/.installed-fuzz
+	$(BIN)/python -m tests.fuzz.codec fuzz-corpus -max_total_time=$(FUZZ_SECONDS)
+
 clean:
-	rm -rf $(VENV) haadflow-demo benchmarks/out
+	rm -rf $(VENV) haadflow-demo benchmarks/out fuzz-corpus

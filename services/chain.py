@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
+from itertools import islice
 
-import structlog
 from msgspec import to_builtins
 
 from protocols import DecodeError, decode, encode
 from protocols.messages import Answer, Command
 
-from .runtime.endpoints import Dispatcher, Requester
+from .runtime.endpoints import MESSAGES_A_TURN, Dispatcher, Requester
 from .runtime.lock import sole_writer
 from .runtime.places import Places
 from .runtime.process import Stop
@@ -30,6 +30,7 @@ def run(topology: Topology, places: Places) -> None:
     with sole_writer(places):
         control = Dispatcher(topology.chain.control)
         supervisor = Supervisor(topology, places, until_drained=False)
+        supervisor.bad_input.watch("chain.control", control, brief=True)
         supervisor.start()
         down = False
         try:
@@ -62,12 +63,11 @@ def ask(topology: Topology, command: Command, *, timeout_ms: int = ANSWER_MS) ->
 def _answer(control: Dispatcher, supervisor: Supervisor) -> bool:
     """Answer what was asked; say whether the chain is to go down."""
     down = False
-    while (heard := control.receive()) is not None:
-        peer, parts = heard
+    for peer, parts in islice(iter(control.receive, None), MESSAGES_A_TURN):
         try:
             command = decode(parts, expect=(Command,))
         except DecodeError as error:
-            structlog.get_logger().warning("command.undecodable", error=str(error))
+            supervisor.bad_input.refuse("command.undecodable", error, where="chain.control")
             control.send(peer, encode(Answer(ok=False, text=str(error))))
             continue
         answer = _carry_out(command, supervisor)
@@ -87,7 +87,9 @@ def _carry_out(command: Command, supervisor: Supervisor) -> Answer:
         except TopologyError as error:
             return Answer(ok=False, text=str(error))
     status = supervisor.status.current(time.monotonic())
+    mine = sum(supervisor.bad_input.figures().values())
     figures = to_builtins(status) | {
+        "bad_input": status.bad_input | ({"supervisor": mine} if mine else {}),
         "wanted": dict(supervisor.wanted),
         "processes": supervisor.processes(),
         "restarts": supervisor.restarts,

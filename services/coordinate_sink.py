@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import structlog
@@ -17,8 +18,10 @@ from protocols import DecodeError, decode, encode
 from protocols.messages import Closed, Failed, Located, Outcome, Rejected, Started
 
 from .results import ResultStore, StoreError, Writer
+from .runtime.bad_input import BadInput
 from .runtime.disk import AGAIN_S, is_full
 from .runtime.endpoints import Inlet, Outlet, Poller
+from .runtime.ledger import Ledger, LedgerError
 from .runtime.places import Places
 from .runtime.process import Pulse, Stop
 from .runtime.topology import Topology
@@ -46,9 +49,11 @@ class CoordinateSink:
         durability = topology.sink.durability
         self.store = ResultStore(places.results, writer=Writer.this(), flushed=durability != "none")
         self._at_once = 1 if durability == "frame" else COMMIT_AT_ONCE
-        self.undecodable = 0
         self._log = structlog.get_logger()
+        self._ledger = places.ledger
+        self._run: str | None = None
         self._results = Inlet(topology.sink.results)
+        self._bad = BadInput({"sink.results": self._results})
         self._source = Outlet(topology.source.closed)
         self._poller = Poller([self._results])
         self._pause = pause
@@ -121,10 +126,25 @@ class CoordinateSink:
             try:
                 outcome = decode(parts, expect=(Located, Rejected, Failed))
             except DecodeError as error:
-                self.undecodable += 1
-                self._log.error("outcome.undecodable", error=str(error))
+                self._bad.refuse("outcome.undecodable", error, where="sink.results")
             else:
-                self._uncommitted.setdefault(outcome.envelope.key, outcome)
+                run = outcome.envelope.run
+                if self._is_ours(run):
+                    self._uncommitted.setdefault(outcome.envelope.key, outcome)
+                else:
+                    why = f"a frame of run {run!r:.80}; this chain's is {self._run!r}"
+                    self._bad.refuse("outcome.of_another_run", why, where="sink.results")
+
+    def _is_ours(self, run: str) -> bool:
+        """Say whether a run is this chain's: the ledger knows, if it lies beside the results.
+
+        It does unless the source is on another host. Without it a frame that nobody accepted would
+        be kept, and the account would never close.
+        """
+        if self._run is None:
+            with suppress(LedgerError), Ledger(self._ledger, read_only=True) as ledger:
+                self._run = ledger.run
+        return self._run in (None, run)
 
     def _acknowledge(self, outcomes: list[Outcome]) -> None:
         by_run: dict[str, list[Outcome]] = {}
@@ -141,7 +161,7 @@ class CoordinateSink:
             "located": counts.located,
             "rejected": counts.rejected,
             "failed": counts.failed,
-            "undecodable": self.undecodable,
+            **self._bad.figures(),
             "waits_for_disk": int(bool(self._uncommitted)),
         }
 

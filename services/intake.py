@@ -28,11 +28,12 @@ from protocols import (
 )
 from protocols.messages import Envelope, Failed, Setback, SurveyImage
 
-from .detectors.files import UnreadableImage, read_image
+from .detectors.files import DEFAULT_READ_LIMITS, ReadLimits, UnreadableImage, read_image
 from .detectors.metadata import with_file_metadata
 from .runtime.ledger import Ledger, LedgerFrame
 from .runtime.process import process_name
 from .runtime.spool import Spool
+from .runtime.topology import SourceTable
 
 ROWS_AT_ONCE = 256
 READ_AHEAD = 8
@@ -48,6 +49,15 @@ def first_envelope(run: str, frame: LedgerFrame) -> Envelope:
         accepted_unix=frame.accepted_unix,
         setbacks=frame.setbacks or UNSET,
         replay_of=frame.replay_of or UNSET,
+    )
+
+
+def limits_of(table: SourceTable) -> ReadLimits:
+    """Return how large an image the source takes, from a file or from a detector."""
+    return ReadLimits(
+        pixels=table.max_pixels,
+        image_bytes=table.max_image_bytes,
+        file_bytes=table.max_file_bytes,
     )
 
 
@@ -75,11 +85,21 @@ class Intake:
     spooled
         Whether offered images are in the spool. If not, they are kept in memory until their frame
         has ended, and a frame whose image an earlier process had waits until it is offered again.
+    limits
+        The largest image that is read from a file.
     """
 
     def __init__(
-        self, ledger: Ledger, spool: Spool, *, most_frames: int, most_bytes: int, spooled: bool
+        self,
+        ledger: Ledger,
+        spool: Spool,
+        *,
+        most_frames: int,
+        most_bytes: int,
+        spooled: bool,
+        limits: ReadLimits = DEFAULT_READ_LIMITS,
     ) -> None:
+        self._limits = limits
         self.kept_frames = 0
         self.kept_bytes = 0
         self._ledger = ledger
@@ -209,7 +229,7 @@ class Intake:
     def _read(self, frame: LedgerFrame, envelope: Envelope) -> SurveyImage:
         if frame.reference is None:
             return self._from_spool(frame, envelope)
-        read = read_image(Path(frame.reference))
+        read = read_image(Path(frame.reference), limits=self._limits)
         metadata = with_file_metadata(frame.metadata, read)
         known = msgspec.structs.replace(envelope, metadata=metadata)
         return SurveyImage(envelope=known, image=read.image)

@@ -11,21 +11,23 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import structlog
 from numpy.typing import NDArray
 
-from protocols import DecodeError, EncodeError, decode, encode, fit, offer_number
+from protocols import DEFAULT_LIMITS, DecodeError, EncodeError, decode, encode, fit, offer_number
 from protocols.bounds import REASON_CHARS
 from protocols.messages import Accepted, Offer, Refused, SurveyImage
 
+from .detectors.formats.image import DEFAULT_READ_LIMITS, ReadLimits, UnreadableImage
 from .detectors.metadata import MetadataError, checked_from_sender
 from .intake import Intake, Prepared, first_envelope
+from .runtime.bad_input import BadInput
 from .runtime.disk import is_full
 from .runtime.durable import Flusher
-from .runtime.endpoints import Dispatcher
+from .runtime.endpoints import LARGEST_PART, Dispatcher
 from .runtime.ledger import Ledger, LedgerFrame, NewFrame
 from .runtime.spool import Spool
 
+OFFERS = "source.offers"
 OFFERS_A_TURN = 16
 """Taken in and accepted together, in one transaction; as many of a detector wait in memory."""
 
@@ -49,6 +51,10 @@ class Reception:
         Where images are kept; None keeps them in memory.
     flusher
         Sees to it that both are on the disk soon; None leaves that to them.
+    bad
+        Counts what is no offer.
+    limits
+        The largest image that is taken.
     """
 
     def __init__(
@@ -58,16 +64,23 @@ class Reception:
         intake: Intake,
         spool: Spool | None,
         flusher: Flusher | None = None,
+        *,
+        bad: BadInput,
+        limits: ReadLimits = DEFAULT_READ_LIMITS,
     ) -> None:
         self._flusher = flusher
         self.accepted = 0
         self.refused = 0
-        self.end = Dispatcher(address, waiting=OFFERS_A_TURN)
+        # A little too large is refused by name; what is far too large is not received.
+        largest = min(DEFAULT_LIMITS.array_bytes, max(LARGEST_PART, 2 * limits.image_bytes))
+        self.end = Dispatcher(address, waiting=OFFERS_A_TURN, largest_part=largest)
+        self._bad = bad
+        bad.watch(OFFERS, self.end)
+        self._limits = limits
         self._ledger = ledger
         self._intake = intake
         self._spool = spool
         self._unanswered: dict[int, tuple[bytes, int]] = {}
-        self._log = structlog.get_logger()
 
     def hear(self, at_most: int) -> int:
         """Accept or refuse what has come; return how many frames are new."""
@@ -104,9 +117,12 @@ class Reception:
             try:
                 offer = decode(parts, expect=(Offer,))
                 metadata = checked_from_sender(offer.metadata)
+                height, width = offer.image.shape
+                self._limits.check(height, width, offer.image.itemsize)
             except DecodeError as error:
-                self._refuse(peer, _number_of(parts), error)
-            except MetadataError as error:
+                self._bad.count()
+                self._refuse(peer, offer_number(parts), error)
+            except (MetadataError, UnreadableImage) as error:
                 self._refuse(peer, offer.offer, error)
             else:
                 key = f"{offer.session} {offer.offer}"
@@ -166,16 +182,9 @@ class Reception:
 
     def _refuse(self, peer: bytes, number: int, why: object) -> None:
         self.refused += 1
-        self._log.error("offer.refused", error=str(why))
+        self._bad.note("offer.refused", why, where=OFFERS)
         self._say(peer, Refused(offer=number, reason=fit(str(why), REASON_CHARS)))
 
     def _say(self, peer: bytes, answer: Accepted | Refused) -> None:
         # A detector that is gone offers again when it is back, and is answered then.
         self.end.send(peer, encode(answer))
-
-
-def _number_of(parts: Sequence[Any]) -> int:
-    try:
-        return offer_number(parts)
-    except DecodeError:
-        return 0

@@ -11,6 +11,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import wait
+from itertools import islice
 from typing import Any, Protocol
 
 import structlog
@@ -19,11 +20,12 @@ from protocols import SETBACKS_KEPT, DecodeError, decode, fit
 from protocols.messages import Closed, Setback, Started
 
 from .adoption import adopt_ended
-from .intake import Intake, Prepared
+from .intake import Intake, Prepared, limits_of
 from .reception import OFFERS_A_TURN, Reception
+from .runtime.bad_input import BadInput
 from .runtime.disk import is_full
 from .runtime.durable import Flusher
-from .runtime.endpoints import Inlet, Outlet, Poller, Socket
+from .runtime.endpoints import MESSAGES_A_TURN, Inlet, Outlet, Poller, Socket
 from .runtime.ledger import Ledger, LedgerFrame
 from .runtime.places import Places
 from .runtime.process import Pulse, Stop
@@ -96,12 +98,15 @@ class Source:
             flushed=frame,
         )
         self._sweep_spool()
+        limits = limits_of(table)
+        self._bad = BadInput({})
         self._intake = Intake(
             self.ledger,
             self._spool,
             most_frames=table.window_frames,
             most_bytes=table.window_bytes,
             spooled=table.spool,
+            limits=limits,
         )
         self._flusher = (
             Flusher((places.spool, self.ledger.log), clock=clock)
@@ -115,11 +120,15 @@ class Source:
                 self._intake,
                 self._spool if table.spool else None,
                 self._flusher,
+                bad=self._bad,
+                limits=limits,
             )
             if table.offers
             else None
         )
         self._closed = Inlet(table.closed)
+        self._bad.watch("source.closed", self._closed)
+        self._tell_epochs = {"sink", *(f"{table.name}.queue" for table in topology.stage)}
         self._queue = queue
         self._chain = queue or Outlet(topology.stage[0].frames)
         self._sink = Outlet(topology.sink.results)
@@ -179,11 +188,11 @@ class Source:
         self.ledger.close()
 
     def _hear_sink(self) -> None:
-        while (parts := self._closed.receive()) is not None:
+        for parts in islice(iter(self._closed.receive, None), MESSAGES_A_TURN):
             try:
                 message = decode(parts, expect=(Closed, Started))
             except DecodeError as error:
-                self._log.warning("acknowledgement.undecodable", error=str(error))
+                self._bad.refuse("acknowledgement.undecodable", error, where="source.closed")
                 continue
             if isinstance(message, Started):
                 self._hear_start(message)
@@ -220,6 +229,10 @@ class Source:
                 self._log.error("spool.not_cleared", seq=seq, error=str(error))
 
     def _hear_start(self, started: Started) -> None:
+        if started.service not in self._tell_epochs:
+            error = f"{started.service!r:.80} is no queue of this chain, nor its sink"
+            self._bad.refuse("epoch.odd", error, where="source.closed")
+            return
         note = f"epoch of {started.service}"
         known = self.ledger.about(note)
         try:
@@ -294,6 +307,7 @@ class Source:
             "oldest_s": round(self.window.oldest_age(now), 3),
             "refused": 0 if self._reception is None else self._reception.refused,
             "resent": self.resent,
+            **self._bad.figures(),
             "waits_for_disk": int(bool(self._ended)),
         }
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from itertools import islice
 from typing import Any
 
 import structlog
@@ -17,6 +18,7 @@ from msgspec import UNSET
 from msgspec.structs import replace
 
 from protocols import (
+    DEFAULT_LIMITS,
     DecodeError,
     EncodeError,
     decode,
@@ -28,8 +30,9 @@ from protocols import (
 )
 from protocols.messages import Credit, Failed, Probe, Setback, Started
 
+from .runtime.bad_input import BadInput
 from .runtime.dispatch import Dispatch, Entry
-from .runtime.endpoints import Dispatcher, Inlet, Outlet, Poller, Socket
+from .runtime.endpoints import MESSAGES_A_TURN, Dispatcher, Inlet, Listener, Outlet, Poller, Socket
 from .runtime.process import Pulse, Stop
 from .runtime.topology import Topology
 
@@ -64,14 +67,19 @@ class StageQueue:
         table = topology.stage_named(stage)
         self.stage = stage
         self.dispatch = Dispatch(max_deaths=table.max_deaths, deadline_s=table.deadline_s)
-        self.undecodable = 0
         self._clock = clock
         self._wall_clock = wall_clock
         self._names: dict[bytes, str] = {}
         self._probed = 0.0
         self._log = structlog.get_logger(stage=stage)
-        self._frames = None if here else Inlet(table.frames)
+        self._frames = (
+            None if here else Inlet(table.frames, largest_part=DEFAULT_LIMITS.array_bytes)
+        )
         self._work = Dispatcher(table.work)
+        ends: dict[str, Listener] = {f"stage {stage}.work": self._work}
+        if self._frames is not None:
+            ends[f"stage {stage}.frames"] = self._frames
+        self._bad = BadInput(ends)
         self._sink = Outlet(topology.sink.results)
         self._acknowledge = Outlet(topology.source.closed)
         self.ends: tuple[Socket, ...] = (
@@ -112,13 +120,11 @@ class StageQueue:
             end.close()
 
     def _hear_workers(self) -> None:
-        while (heard := self._work.receive()) is not None:
-            peer, parts = heard
+        for peer, parts in islice(iter(self._work.receive, None), MESSAGES_A_TURN):
             try:
                 credit = decode(parts, expect=(Credit,))
             except DecodeError as error:
-                self.undecodable += 1
-                self._log.warning("credit.undecodable", error=str(error))
+                self._bad.refuse("credit.undecodable", error, where=f"stage {self.stage}.work")
                 continue
             if credit.worker is not UNSET:
                 self._names[peer] = credit.worker
@@ -134,15 +140,14 @@ class StageQueue:
                 self._names.pop(peer, None)
 
     def _take_in(self, frames: Inlet) -> None:
-        while (parts := frames.receive()) is not None:
+        for parts in islice(iter(frames.receive, None), MESSAGES_A_TURN):
             self._add(parts)
 
     def _add(self, parts: Sequence[Any]) -> None:
         try:
             identity = peek(parts)
         except DecodeError as error:
-            self.undecodable += 1
-            self._log.warning("frame.undecodable", error=str(error))
+            self._bad.refuse("frame.undecodable", error, where=f"stage {self.stage}.frames")
             return
         self.dispatch.add((identity.run, identity.seq), parts, self._clock())
 
@@ -200,8 +205,7 @@ class StageQueue:
             try:
                 envelope = envelope_of(entry.parts)
             except DecodeError as error:
-                self.undecodable += 1
-                self._log.error("frame.undecodable", frame=entry.key, error=str(error))
+                self._bad.refuse("frame.undecodable", error, where=f"stage {self.stage}.frames")
                 continue
             envelope = set_back(
                 replace(envelope, attempt=envelope.attempt + entry.deaths - 1), *entry.setbacks
@@ -237,7 +241,7 @@ class StageQueue:
             "workers_lost": counted.workers_lost,
             "overdue": counted.overdue,
             "dead_letters": counted.dead_letters,
-            "undecodable": self.undecodable,
+            **self._bad.figures(),
             "oldest_s": 0.0 if oldest is None else round(self._clock() - oldest, 3),
         }
 

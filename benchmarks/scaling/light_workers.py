@@ -66,8 +66,9 @@ class Waits:
             msgspec.structs.replace(self._answer, envelope=frame.envelope), self._findings
         )
 
-    def warm_up(self) -> None:
+    def warm_up(self) -> dict[str, Any]:
         """Nothing is compiled."""
+        return {}
 
 
 def save_answer(path: Path, parts: list[Any]) -> None:

@@ -254,5 +254,8 @@ def _show(answer: Answer) -> None:
         f"\naccepted {status.accepted}, located {status.located}, rejected {status.rejected}, "
         f"failed {status.failed}, open {status.open}; {status.rate:.1f} frames/s"
     )
+    if status.bad_input:
+        told = ", ".join(f"{name} {count}" for name, count in status.bad_input.items())
+        complain(f"refused as no messages of this chain: {told}; their logs say what came")
     if status.waits_for_disk:
         complain(f"the disk of {answer.figures['out']} is full; the chain waits for room")

@@ -21,11 +21,13 @@ import errno
 import os
 import socket
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from enum import Enum
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import zmq
+from zmq.utils.monitor import parse_monitor_message
 
 Parts: TypeAlias = Sequence[Any]
 """Buffers of one multipart message: bytes, memoryviews, or frames as they were received."""
@@ -36,6 +38,13 @@ HEARTBEAT_MS = 1_000
 HEARTBEAT_TIMEOUT_MS = 3_000
 RECONNECT_MS = 100
 RECONNECT_MAX_MS = 5_000
+HANDSHAKE_MS = 5_000
+"""Who connects and has not said by then what ZeroMQ says is shown out."""
+LARGEST_PART = 16 * 1024 * 1024
+"""Of a message without images. The wire format's own limits are lower and name what they refuse;
+here the connection ends before memory is claimed, whatever length was announced."""
+MESSAGES_A_TURN = 1_000
+"""Who floods an end holds up its service for no longer than these take."""
 HANDS_FREE_COPY = 64 * 1024
 """Below this many bytes a copy is cheaper than the bookkeeping of a zero-copy send."""
 
@@ -157,22 +166,68 @@ class Outlet(Socket):
         return True
 
 
-class Inlet(Socket):
+class Visit(Enum):
+    """What a connection to a listening end did."""
+
+    CAME = zmq.EVENT_ACCEPTED
+    SPOKE = zmq.EVENT_HANDSHAKE_SUCCEEDED
+    LEFT = zmq.EVENT_DISCONNECTED
+
+
+class Listener(Socket):
+    """What binds: no part may be larger than `largest_part` bytes, and visits are told."""
+
+    _monitor: zmq.Socket[bytes] | None = None
+
+    def _listen(self, address: str, largest_part: int) -> str:
+        self._socket.setsockopt(zmq.MAXMSGSIZE, largest_part)
+        self._socket.setsockopt(zmq.HANDSHAKE_IVL, HANDSHAKE_MS)
+        bound = self.bind(address)
+        # ZeroMQ's own thread writes here, and would wait for a reader: there is no high-water mark,
+        # and the monitor ends before its reader does.
+        monitored = f"inproc://visits.{id(self)}"
+        self._socket.monitor(monitored, sum(visit.value for visit in Visit))
+        self._monitor = zmq.Context.instance().socket(zmq.PAIR)
+        self._monitor.set_hwm(0)
+        self._monitor.connect(monitored)
+        return bound
+
+    def visits(self) -> Iterator[tuple[Visit, int]]:
+        """Yield what connections did since the last call; SPOKE does not say which one."""
+        while self._monitor is not None:
+            try:
+                event = parse_monitor_message(self._monitor.recv_multipart(zmq.NOBLOCK))
+            except zmq.Again:
+                return
+            yield Visit(event["event"]), event["value"]
+
+    def close(self, linger_ms: int = LINGER_MS) -> None:
+        """Close; what is queued has `linger_ms` to leave."""
+        if self._monitor is not None:
+            self._socket.monitor(None, 0)
+            self._monitor.close(0)
+            self._monitor = None
+        super().close(linger_ms)
+
+
+class Inlet(Listener):
     """PULL that binds."""
 
     _kind = zmq.PULL
 
-    def __init__(self, address: str, *, high_water_mark: int = 64) -> None:
+    def __init__(
+        self, address: str, *, high_water_mark: int = 64, largest_part: int = LARGEST_PART
+    ) -> None:
         super().__init__(high_water_mark=high_water_mark)
         self._leave_heartbeats_to_peers()
-        self.address = self.bind(address)
+        self.address = self._listen(address, largest_part)
 
     def receive(self) -> list[Any] | None:
         """Return the next message, or None when there is none now."""
         return self._receive()
 
 
-class Dispatcher(Socket):
+class Dispatcher(Listener):
     """ROUTER that binds: answers each peer by name, and learns at once when one is gone.
 
     `waiting` is the number of messages taken in for each peer before it has to wait; 0 for all.
@@ -180,7 +235,7 @@ class Dispatcher(Socket):
 
     _kind = zmq.ROUTER
 
-    def __init__(self, address: str, *, waiting: int = 0) -> None:
+    def __init__(self, address: str, *, waiting: int = 0, largest_part: int = LARGEST_PART) -> None:
         super().__init__()
         self._socket.setsockopt(zmq.RCVHWM, waiting)
         if waiting:
@@ -188,7 +243,7 @@ class Dispatcher(Socket):
         self._socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
         # A worker that reconnects under its own name replaces its dead connection.
         self._socket.setsockopt(zmq.ROUTER_HANDOVER, 1)
-        self.address = self.bind(address)
+        self.address = self._listen(address, largest_part)
 
     def receive(self) -> tuple[bytes, list[Any]] | None:
         """Return (peer, message), or None when there is none now."""

@@ -14,6 +14,10 @@ from .topology import Topology
 
 STALE_S = 3.0
 RATE_OVER_S = 5.0
+MOST_PROCESSES = 8192
+"""Of which the newest beat is kept; whoever invents process ids fills no memory."""
+MOST_HEARD = 1024
+"""Beats of one service within `RATE_OVER_S`: a hundred processes report under one name."""
 
 
 class StageStatus(Struct, frozen=True, kw_only=True):
@@ -42,6 +46,8 @@ class ChainStatus(Struct, frozen=True, kw_only=True):
     failed: int
     rate: float
     """Outcomes committed per second, over the last five."""
+    bad_input: dict[str, int] = {}
+    """By service: messages that were none, and connections that spoke something else."""
     waits_for_disk: bool = False
     """Whether source or sink has something to write that the disk does not take."""
     stages: tuple[StageStatus, ...]
@@ -54,22 +60,29 @@ class Status:
 
     def __init__(self, topology: Topology) -> None:
         self._stages = [table.name for table in topology.stage]
+        self._services = {"source", "sink"} | {
+            f"{stage}.{role}" for stage in self._stages for role in ("queue", "worker")
+        }
         self._newest: dict[int, tuple[Beat, float]] = {}
         self._figures: dict[str, dict[str, Any]] = {}
         self._history: dict[str, deque[tuple[float, int]]] = {}
 
     def hear(self, beat: Beat, now: float) -> None:
-        """Take a beat in; `ValueError` names a figure that is not a finite number."""
+        """Take a beat in; `ValueError` names a stranger, or a figure that is no finite number."""
+        if beat.service not in self._services:
+            raise ValueError(f"{beat.service!r:.80} is no service of this chain")
         for name, value in beat.figures.items():
             if not isinstance(value, int | float) or not isfinite(value):
                 raise ValueError(f"{beat.service}: {name}: came {value!r:.80}, expected a number")
         self._newest[beat.pid] = (beat, now)
+        if len(self._newest) > MOST_PROCESSES:
+            del self._newest[min(self._newest, key=lambda pid: self._newest[pid][1])]
         self._figures[beat.service] = beat.figures
         done = beat.figures.get("done")
         if beat.service == "sink":
             done = sum(int(beat.figures.get(o, 0)) for o in ("located", "rejected", "failed"))
         if done is not None:
-            history = self._history.setdefault(beat.service, deque())
+            history = self._history.setdefault(beat.service, deque(maxlen=MOST_HEARD))
             history.append((now, int(done)))
             while now - history[0][0] > RATE_OVER_S:
                 history.popleft()
@@ -104,6 +117,11 @@ class Status:
             rejected=int(sink.get("rejected", 0)),
             failed=int(sink.get("failed", 0)),
             rate=self._rate("sink"),
+            bad_input={
+                service: count
+                for service, figures in sorted(self._figures.items())
+                if (count := int(figures.get("undecodable", 0)) + int(figures.get("strangers", 0)))
+            },
             waits_for_disk=any(f.get("waits_for_disk", 0) for f in (source, sink)),
             stages=tuple(self._stage(name) for name in self._stages),
             memory_mib={

@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
@@ -24,8 +25,9 @@ from protocols import DecodeError, decode
 from protocols.messages import Beat
 
 from . import exit_codes
+from .bad_input import BadInput
 from .disk import is_full
-from .endpoints import Inlet, Poller, Socket
+from .endpoints import MESSAGES_A_TURN, Inlet, Poller, Socket
 from .places import Places
 from .process import ONE_THREAD, PARENT
 from .status import Status
@@ -103,6 +105,7 @@ class Supervisor:
         places.make()
         topology.save(places.topology)
         self._beats = Inlet(topology.chain.beats, high_water_mark=10_000)
+        self.bad_input = BadInput({"chain.beats": self._beats})
 
     def start(self) -> None:
         """Start every process; returns at once."""
@@ -140,16 +143,16 @@ class Supervisor:
         return {name: service.process.pid for name, service in self._services.items()}
 
     def _hear_beats(self) -> None:
-        while (parts := self._beats.receive()) is not None:
+        for parts in islice(iter(self._beats.receive, None), MESSAGES_A_TURN):
             try:
                 beat: Beat = decode(parts, expect=(Beat,))
             except DecodeError as error:
-                self._log.warning("beat.undecodable", error=str(error))
+                self.bad_input.refuse("beat.undecodable", error, where="chain.beats")
                 continue
             try:
                 self.status.hear(beat, self._clock())
             except ValueError as error:
-                self._log.warning("beat.odd", error=str(error))
+                self.bad_input.refuse("beat.odd", error, where="chain.beats")
 
     def _look_after(self) -> None:
         now = self._clock()

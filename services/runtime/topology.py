@@ -59,6 +59,12 @@ class SourceTable(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """Frames in the chain and not yet closed, at most."""
     window_bytes: Positive = 256 * 1024 * 1024
     """Their images together, at most."""
+    max_pixels: Positive = 1 << 28
+    """Of one image, from a file or a detector: what is larger is refused before it is decoded."""
+    max_image_bytes: Positive = 1 << 30
+    """Of one image, decoded; no more than the wire format carries."""
+    max_file_bytes: Positive = 1 << 31
+    """Of the file an image is read from."""
     spool: bool = True
     """Offered images are on disk before they are accepted. If not, they are in memory only, and an
     offer is answered when its frame has ended: until then the detector keeps the image."""

@@ -2,47 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protocols import Buffer, EncodeError, ProtocolError, decode, encode, peek
+from protocols import DecodeError, EncodeError, decode, encode, join_parts, split_parts
 from protocols.messages import Message
 from tests.helpers.hostile_wire import HOSTILE
+from tests.helpers.reads_alike import assert_alike, assert_handled, outcome, slowly
 from tests.helpers.same import same
 from tests.helpers.wire_examples import EXAMPLES
 from tests.helpers.wire_strategies import ANY_MESSAGE
-
-
-@contextmanager
-def slowly() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        for module in ("codec", "identity"):
-            patch.setattr(f"protocols.{module}.read_typed", lambda *_: None)
-        patch.setattr("protocols.codec.write_typed", lambda *_: None)
-        yield
-
-
-def outcome(function: Callable[..., object], *arguments: object) -> object:
-    """Return what a call gives, or the words with which it refuses."""
-    try:
-        return function(*arguments)
-    except ProtocolError as error:
-        return f"{type(error).__name__}: {error}"
-
-
-def assert_alike(parts: Sequence[Buffer]) -> None:
-    quick, quick_peek = outcome(decode, parts), outcome(peek, parts)
-    with slowly():
-        slow, slow_peek = outcome(decode, parts), outcome(peek, parts)
-    assert quick_peek == slow_peek
-    if isinstance(slow, str):
-        assert quick == slow
-    else:
-        assert same(quick, slow)
 
 
 @given(ANY_MESSAGE)
@@ -82,6 +54,19 @@ def test_damaged_headers_are_read_or_refused_alike(message: Message, data: st.Da
             byte = data.draw(st.integers(0, 255))
             header[place : place + (how == "change")] = bytes([byte])
     assert_alike([parts[0], bytes(header), *parts[2:]])
+
+
+@given(st.data())
+def test_two_messages_spliced_into_one_are_read_or_refused_alike(data: st.DataObject) -> None:
+    """As a fuzzer does: cuts within the joined bytes, so that lengths and parts shift too."""
+    one, other = (join_parts(encode(data.draw(ANY_MESSAGE))) for _ in range(2))
+    cut = data.draw(st.integers(0, len(one)))
+    rest = data.draw(st.integers(0, len(other)))
+    try:
+        parts = split_parts(one[:cut] + other[rest:])
+    except DecodeError:
+        return
+    assert_handled(parts)
 
 
 @given(ANY_MESSAGE)

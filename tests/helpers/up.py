@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
+import socket
 import tempfile
 import time
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Self
 
@@ -29,15 +32,26 @@ class Up:
         Replacements in the shipped topology's text.
     shipped
         Which one.
+    tcp
+        On ports of this machine instead of Unix sockets.
     """
 
     def __init__(
-        self, folder: Path, changes: Mapping[str, str] | None = None, *, shipped: Path = SHIPPED
+        self,
+        folder: Path,
+        changes: Mapping[str, str] | None = None,
+        *,
+        shipped: Path = SHIPPED,
+        tcp: bool = False,
     ) -> None:
         self._sockets = Path(tempfile.mkdtemp(prefix="hf-"))
         self.out = folder / "out"
         self.topology = folder / "topology.toml"
-        text = shipped.read_text().replace('"tcp://127.0.0.1:', f'"ipc://{self._sockets}/')
+        text = shipped.read_text()
+        if tcp:
+            text = _on_free_ports(text)
+        else:
+            text = text.replace('"tcp://127.0.0.1:', f'"ipc://{self._sockets}/')
         for before, after in (changes or {}).items():
             assert before in text
             text = text.replace(before, after)
@@ -76,3 +90,11 @@ class Up:
             supervisor.terminate()
             supervisor.wait(60)
         shutil.rmtree(self._sockets)
+
+
+def _on_free_ports(text: str) -> str:
+    found = sorted(set(re.findall(r"tcp://127\.0\.0\.1:(\d+)", text)))
+    with ExitStack() as stack:
+        free = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in found]
+        ports = dict(zip(found, (str(each.getsockname()[1]) for each in free), strict=True))
+    return re.sub(r"(?<=tcp://127\.0\.0\.1:)\d+", lambda port: ports[port[0]], text)

@@ -1,0 +1,1 @@
+"""Fuzzers, for `make fuzz`: minutes or hours, not part of the suite."""
