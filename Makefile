@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 HAADFLOW_DATA ?= $(if $(wildcard ../shared/data),$(abspath ../shared/data),)
 export HAADFLOW_DATA
 
-.PHONY: help install demo test lint bench bench-peers parity clean
+.PHONY: help install demo test lint bench bench-peers parity chaos clean
 
 help:
 	@echo "make demo    a synthetic megalibrary through the chain, pictures in haadflow-demo/"
@@ -13,6 +13,7 @@ help:
 	@echo "make lint    ruff, mypy --strict, import-linter"
 	@echo "make parity  agreement with the published code's outputs (needs HAADFLOW_DATA)"
 	@echo "make bench   speed, as a ratio to a plain baseline in the same run"
+	@echo "make chaos   more than 10,000 frames under random kills of every process; about ten minutes"
 	@echo "make bench-peers  the chain beside multiprocessing, Dask and Ray (installs them once)"
 
 $(VENV)/.installed: pyproject.toml constraints.txt
@@ -46,6 +47,9 @@ parity: install
 
 bench: install
 	$(BIN)/python -m benchmarks
+
+chaos: install
+	$(BIN)/python -m tests.system.chaos
 
 bench-peers: install $(VENV)/.installed-peers
 	$(BIN)/python -m benchmarks.peers

@@ -44,6 +44,15 @@ def environment() -> dict[str, str]:
     return kept | {"COLUMNS": "200"}
 
 
+def role_of(process: psutil.Process) -> str | None:
+    """Return what a process of a chain is, as `worker`; None if it is none, or gone."""
+    try:
+        line = process.cmdline()
+    except psutil.Error:
+        return None
+    return line[line.index("services") + 1] if "services" in line else None
+
+
 def services_of(pid: int) -> dict[str, psutil.Process]:
     """Return a supervisor's services by role and stage, as `preprocessing.worker`."""
     found: dict[str, psutil.Process] = {}

@@ -16,6 +16,7 @@ from .command import haadflow
 
 SHIPPED = Path(__file__).parents[2] / "deploy" / "topology.toml"
 FEW_CORES = SHIPPED.with_name("few-cores.toml")
+PAIRS = Path(__file__).with_name("pairs.toml")
 
 
 class Up:
