@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import psutil
@@ -14,7 +15,9 @@ COMMAND = (sys.executable, "-c", "from services.cli import main; main()")
 DEADLINE_S = 240.0
 
 
-def haadflow(*arguments: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+def haadflow(
+    *arguments: str | Path, cwd: Path | None = None, env: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
     """Run the command to its end."""
     return subprocess.run(
         [*COMMAND, *map(str, arguments)],
@@ -23,7 +26,7 @@ def haadflow(*arguments: str | Path, cwd: Path | None = None) -> subprocess.Comp
         timeout=DEADLINE_S,
         cwd=cwd,
         check=False,
-        env=environment(),
+        env=environment() if env is None else dict(env),
     )
 
 

@@ -30,10 +30,17 @@ class Up:
         Replacements in the shipped topology's text.
     shipped
         Which one.
+    env
+        Of its processes; the tester's own without settings by default.
     """
 
     def __init__(
-        self, folder: Path, changes: Mapping[str, str] | None = None, *, shipped: Path = SHIPPED
+        self,
+        folder: Path,
+        changes: Mapping[str, str] | None = None,
+        *,
+        shipped: Path = SHIPPED,
+        env: Mapping[str, str] | None = None,
     ) -> None:
         self._sockets = Path(tempfile.mkdtemp(prefix="hf-"))
         self.out = folder / "out"
@@ -43,7 +50,7 @@ class Up:
             assert before in text
             text = text.replace(before, after)
         self.topology.write_text(text.replace('"haadflow-out"', json.dumps(str(self.out))))
-        started = haadflow("up", "--topology", self.topology)
+        started = haadflow("up", "--topology", self.topology, env=env)
         assert started.returncode == 0, started.stderr
         self.pid = self.status()["pid"]
 
