@@ -4,8 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 HAADFLOW_DATA ?= $(if $(wildcard ../shared/data),$(abspath ../shared/data),)
 export HAADFLOW_DATA
+SOAK := tests/system/test_several_hosts.py tests/system/test_load.py
 
-.PHONY: help install demo test lint bench bench-peers bench-scaling parity fuzz clean
+.PHONY: help install demo test lint bench bench-peers bench-scaling parity fuzz chaos soak clean
 
 help:
 	@echo "make demo    a synthetic megalibrary through the chain, pictures in haadflow-demo/"
@@ -14,6 +15,8 @@ help:
 	@echo "make parity  agreement with the published code's outputs (needs HAADFLOW_DATA)"
 	@echo "make bench   speed, as a ratio to a plain baseline in the same run"
 	@echo "make fuzz    the codec under a fuzzer, FUZZ_SECONDS=300 (installs it once)"
+	@echo "make chaos   more than 10,000 frames under random kills of every process; about ten minutes"
+	@echo "make soak    the tests of faults, hosts and load that take long; about five minutes"
 	@echo "make bench-peers  the chain beside multiprocessing, Dask and Ray (installs them once)"
 	@echo "make bench-scaling  workers, cores, and the next bottleneck; writes docs/scaling.md"
 
@@ -52,6 +55,12 @@ parity: install
 
 bench: install
 	$(BIN)/python -m benchmarks
+
+chaos: install
+	$(BIN)/python -m tests.system.chaos
+
+soak: install
+	HAADFLOW_SOAK=1 $(BIN)/python -m pytest -rP --timeout 1200 $(SOAK)
 
 bench-peers: install $(VENV)/.installed-peers
 	$(BIN)/python -m benchmarks.peers

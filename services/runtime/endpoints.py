@@ -34,8 +34,13 @@ Parts: TypeAlias = Sequence[Any]
 
 LINGER_MS = 3_000
 """-1 hangs at exit when the peer is gone, 0 loses what was just sent."""
-HEARTBEAT_MS = 1_000
-HEARTBEAT_TIMEOUT_MS = 3_000
+HEARTBEAT_MS = 500
+HEARTBEAT_TIMEOUT_MS = 1_800
+"""A cut link is noticed after at most both together; with the queue's next probe, within 3 s."""
+KEEPALIVE_S = 5
+"""Where there are no heartbeats of our own, the kernel asks a peer that is silent for so long."""
+CONNECT_MS = 2_000
+"""Else a connection tried while a link is broken would wait for minutes after it is mended."""
 RECONNECT_MS = 100
 RECONNECT_MAX_MS = 5_000
 HANDSHAKE_MS = 5_000
@@ -68,6 +73,7 @@ class Socket:
         self._socket.setsockopt(zmq.LINGER, LINGER_MS)
         self._socket.setsockopt(zmq.HEARTBEAT_IVL, HEARTBEAT_MS)
         self._socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, HEARTBEAT_TIMEOUT_MS)
+        self._socket.setsockopt(zmq.CONNECT_TIMEOUT, CONNECT_MS)
         self._socket.setsockopt(zmq.RECONNECT_IVL, RECONNECT_MS)
         self._socket.setsockopt(zmq.RECONNECT_IVL_MAX, RECONNECT_MAX_MS)
         self._socket.set_hwm(high_water_mark)
@@ -107,6 +113,11 @@ class Socket:
         # libzmq 4.3.5 aborts the process when it wants to send a heartbeat to a peer that has gone
         # while its messages had to wait here, the high-water mark being reached.
         self._socket.setsockopt(zmq.HEARTBEAT_IVL, 0)
+        # Else a connection whose link was cut would be kept for ever.
+        self._socket.setsockopt(zmq.TCP_KEEPALIVE, 1)
+        self._socket.setsockopt(zmq.TCP_KEEPALIVE_IDLE, KEEPALIVE_S)
+        self._socket.setsockopt(zmq.TCP_KEEPALIVE_INTVL, 1)
+        self._socket.setsockopt(zmq.TCP_KEEPALIVE_CNT, 3)
 
     def _receive(self) -> list[Any] | None:
         try:

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import psutil
@@ -14,7 +15,9 @@ COMMAND = (sys.executable, "-c", "from services.cli import main; main()")
 DEADLINE_S = 240.0
 
 
-def haadflow(*arguments: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+def haadflow(
+    *arguments: str | Path, cwd: Path | None = None, env: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
     """Run the command to its end."""
     return subprocess.run(
         [*COMMAND, *map(str, arguments)],
@@ -23,7 +26,7 @@ def haadflow(*arguments: str | Path, cwd: Path | None = None) -> subprocess.Comp
         timeout=DEADLINE_S,
         cwd=cwd,
         check=False,
-        env=environment(),
+        env=environment() if env is None else dict(env),
     )
 
 
@@ -42,6 +45,15 @@ def environment() -> dict[str, str]:
     """Return an environment without settings of the tester's own."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith("HAADFLOW_TOPOLOGY")}
     return kept | {"COLUMNS": "200"}
+
+
+def role_of(process: psutil.Process) -> str | None:
+    """Return what a process of a chain is, as `worker`; None if it is none, or gone."""
+    try:
+        line = process.cmdline()
+    except psutil.Error:
+        return None
+    return line[line.index("services") + 1] if "services" in line else None
 
 
 def services_of(pid: int) -> dict[str, psutil.Process]:

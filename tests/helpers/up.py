@@ -19,6 +19,7 @@ from .command import haadflow
 
 SHIPPED = Path(__file__).parents[2] / "deploy" / "topology.toml"
 FEW_CORES = SHIPPED.with_name("few-cores.toml")
+PAIRS = Path(__file__).with_name("pairs.toml")
 
 
 class Up:
@@ -34,6 +35,8 @@ class Up:
         Which one.
     tcp
         On ports of this machine instead of Unix sockets.
+    env
+        Of its processes; the tester's own without settings by default.
     """
 
     def __init__(
@@ -43,6 +46,7 @@ class Up:
         *,
         shipped: Path = SHIPPED,
         tcp: bool = False,
+        env: Mapping[str, str] | None = None,
     ) -> None:
         self._sockets = Path(tempfile.mkdtemp(prefix="hf-"))
         self.out = folder / "out"
@@ -56,7 +60,7 @@ class Up:
             assert before in text
             text = text.replace(before, after)
         self.topology.write_text(text.replace('"haadflow-out"', json.dumps(str(self.out))))
-        started = haadflow("up", "--topology", self.topology)
+        started = haadflow("up", "--topology", self.topology, env=env)
         assert started.returncode == 0, started.stderr
         self.pid = self.status()["pid"]
 
