@@ -149,9 +149,7 @@ def _errors(found: Scaling, costs: Costs) -> str:
 def _crowd(found: Scaling, costs: Costs) -> str:
     queue = {"held": "source/main", "own": "image_to_boxes.queue/main"}
     rows = []
-    for point in sorted(found.crowds, key=lambda p: (p.layout, -p.window, p.workers)):
-        if not point.work_ms:
-            continue
+    for point in sorted(found.crowds, key=lambda p: (p.layout, not p.work_ms, p.workers)):
         at_rest = [
             rest.busy
             for rest in found.rests
@@ -166,8 +164,11 @@ def _crowd(found: Scaling, costs: Costs) -> str:
                 f"{point.workers:,}",
                 "in the source" if point.layout == "held" else "of its own",
                 f"{point.window:,}",
-                f"{point.work_ms:,.0f} ms",
-                _beside(point.rate, costs.crowd_rate(point)),
+                NAMES[point.side],
+                f"{point.work_ms:,.0f} ms" if point.work_ms else "not at all",
+                _beside(point.rate, costs.crowd_rate(point))
+                if point.work_ms
+                else significant(point.rate),
                 f"{point.threads[queue[point.layout]]:.2f} ms",
                 f"{point.threads[queue[point.layout].replace('/main', '/io')]:.2f} ms",
                 f"{supervisor[-1]:.1f} %" if supervisor else "",
@@ -178,6 +179,7 @@ def _crowd(found: Scaling, costs: Costs) -> str:
         "light workers",
         "queue",
         "window",
+        "frames of",
         "each waits",
         "frames/s (model)",
         "CPU a frame, main thread of the queue's process",
