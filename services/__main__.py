@@ -17,7 +17,7 @@ from .runtime.disk import is_damage
 from .runtime.endpoints import AddressError, close_context
 from .runtime.lock import ChainBusy
 from .runtime.places import Places
-from .runtime.process import start_log
+from .runtime.process import allow_open_files, start_log
 from .runtime.stage import ParameterError
 from .runtime.topology import Topology, TopologyError
 
@@ -33,6 +33,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, help="instead of the topology's chain.out")
     parser.add_argument("--until-drained", action="store_true")
     asked = parser.parse_args(arguments)
+    allow_open_files()
     start_log(".".join(filter(None, (asked.stage, asked.role))))
     log = structlog.get_logger()
     try:

@@ -38,6 +38,8 @@ class WorkerState:
 
     credit: int = 0
     leases: deque[Entry] = field(default_factory=deque)
+    filed: int | None = None
+    """Under how many leases it is found when a frame is to be given out; None without credit."""
 
 
 @dataclass(slots=True)
@@ -70,6 +72,9 @@ class Dispatch:
         self.figures = Figures()
         self._waiting: deque[Entry] = deque()
         self._workers: dict[bytes, WorkerState] = {}
+        # By number of leases, those with credit, who waits longest first: with a thousand workers
+        # the one to be given a frame is not to be looked for.
+        self._able: dict[int, dict[bytes, None]] = {}
         self._suspended: dict[bytes, set[FrameKey]] = {}
         self._held: set[FrameKey] = set()
 
@@ -142,23 +147,22 @@ class Dispatch:
         if in_hand > 0 and worker.leases and not done:
             # It has finished the frame, and nobody takes the result: the frame is not to be blamed.
             worker.leases[0].begun = now
+        self._file(peer, worker)
         if leaving:
             self._take_back(peer)
 
     def assign(self, now: float) -> tuple[bytes, Entry] | None:
         """Lease the frame that waits longest to the worker with the fewest leases."""
-        if not self._waiting:
+        if not self._waiting or not self._able:
             return None
-        able = [(len(w.leases), peer) for peer, w in self._workers.items() if w.credit > 0]
-        if not able:
-            return None
-        peer = min(able)[1]
+        peer = next(iter(self._able[min(self._able)]))
         worker = self._workers[peer]
         entry = self._waiting.popleft()
         worker.credit -= 1
         if not worker.leases:
             entry.begun = now
         worker.leases.append(entry)
+        self._file(peer, worker)
         return peer, entry
 
     def suspect(self, peer: bytes) -> Entry | None:
@@ -223,6 +227,25 @@ class Dispatch:
                 return
         # The lease was taken from it meanwhile: a late answer changes nothing.
 
+    def _file(self, peer: bytes, worker: WorkerState) -> None:
+        """Put a worker where it belongs among those that can take a frame, or nowhere."""
+        number = len(worker.leases) if worker.credit > 0 else None
+        if number == worker.filed:
+            return
+        self._unfile(peer, worker)
+        if number is not None:
+            self._able.setdefault(number, {})[peer] = None
+        worker.filed = number
+
+    def _unfile(self, peer: bytes, worker: WorkerState) -> None:
+        if worker.filed is not None:
+            fellows = self._able[worker.filed]
+            del fellows[peer]
+            if not fellows:
+                del self._able[worker.filed]
+            worker.filed = None
+
     def _take_back(self, peer: bytes) -> None:
         worker = self._workers.pop(peer)
+        self._unfile(peer, worker)
         self._waiting.extendleft(reversed(worker.leases))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource
 import signal
 import socket
 import sys
@@ -63,6 +64,16 @@ class Stop:
         if self and self._noticed is None:
             self._noticed = time.monotonic()
         return self._noticed is not None and time.monotonic() - self._noticed > LEAVE_S
+
+
+def allow_open_files() -> None:
+    """Let this process open as many files as its user may at all.
+
+    Each connection is one, and libzmq ends the process when it may open no more.
+    """
+    now, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if now != most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 class Pulse:

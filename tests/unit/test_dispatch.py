@@ -200,6 +200,7 @@ def test_whatever_happens_every_frame_is_in_exactly_one_place(
     added: set[int] = set()
     ended: set[int] = set()
     with_worker: dict[bytes, list[int]] = {}
+    credit: dict[bytes, int] = {}
     for what, who, seq in steps:
         peer = b"%d" % who
         if what == "add" and seq not in added:
@@ -207,20 +208,28 @@ def test_whatever_happens_every_frame_is_in_exactly_one_place(
             added.add(seq)
         elif what == "ask":
             ask(dispatch, peer)
+            credit[peer] = credit.get(peer, 0) + 1
         elif what == "done" and with_worker.get(peer):
             finished = with_worker[peer].pop(0)
             ask(dispatch, peer, 1, finished)
+            credit[peer] += 1
             ended.add(finished)
         elif what == "lost":
             ended |= {entry.key[1] for entry in dispatch.lost(peer)}
             with_worker.pop(peer, None)
+            credit.pop(peer, None)
         elif what == "leave":
             dispatch.credit(peer, 0, [], 0.0, outstanding=0, leaving=True)
             with_worker.pop(peer, None)
+            credit.pop(peer, None)
         for holder, given_seq in assigned(dispatch):
             assert given_seq not in ended
             assert all(given_seq not in held for held in with_worker.values())
+            leases = {peer: len(with_worker.get(peer, ())) for peer, n in credit.items() if n}
+            assert leases[holder] == min(leases.values())
+            credit[holder] -= 1
             with_worker.setdefault(holder, []).append(given_seq)
+        assert not dispatch.waiting or not any(credit.values())
         assert dispatch.leased == sum(map(len, with_worker.values()))
         assert dispatch.waiting + dispatch.leased == len(added - ended)
 

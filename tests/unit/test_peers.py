@@ -21,7 +21,7 @@ import pytest
 from numpy.typing import NDArray
 from rich.console import Console
 
-from benchmarks.chain_images import SMALL, pictures
+from benchmarks.chain_images import LARGE, SMALL, pictures
 from benchmarks.peers import figures, journal, kill, measure, processes, stream, table, tcp
 from benchmarks.peers.chain_bytes import mean_encoded_bytes
 from benchmarks.peers.figures import Round
@@ -130,9 +130,8 @@ def test_the_pool_finds_what_process_finds(pool: ProcessPool, images: list[NDArr
     assert cost.moved > 12 * images[0].nbytes
 
 
-def test_the_pool_never_says_what_became_of_a_killed_workers_image(
-    pool: ProcessPool, images: list[NDArray[Any]]
-) -> None:
+def test_the_pool_never_says_what_became_of_a_killed_workers_image(pool: ProcessPool) -> None:
+    images = pictures(LARGE)[:4]  # they take long enough for one to be caught in a worker's hands
     stream.measured(pool, images, range(8), window=4)
     found = kill.measure(pool, images, range(8, 98), window=4, deadline_s=3.0)
     assert found.in_hand
