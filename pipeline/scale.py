@@ -108,7 +108,7 @@ def _without_tails(pixels: NDArray[Any], cut: int) -> tuple[float, float]:
     lowest, highest = pixels.min(), pixels.max()
     levels = int(highest) - int(lowest) + 1 if pixels.dtype.kind in "iu" else COUNTABLE + 1
     if levels <= COUNTABLE:
-        from_below, from_above = _count_off(pixels, lowest, levels, cut)
+        from_below, from_above = _count_off(read_only(pixels), lowest, levels, cut)
         return float(int(lowest) + from_below), float(int(highest) - from_above)
     ordered = np.partition(pixels, (cut, pixels.size - 1 - cut))
     return float(ordered[cut]), float(ordered[pixels.size - 1 - cut])
