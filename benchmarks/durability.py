@@ -1,7 +1,7 @@
 """What it costs that a power failure loses nothing: `python -m benchmarks.durability`.
 
 The chain for few cores with a spool, images of 1 MiB, each setting of `source.durability` and
-`sink.durability` in turn, twice; the better of the two counts. Depends on the disk more than
+`sink.durability` in turn, three times; the best counts. Depends on the disk more than
 anything else here: run it where the chain is to write.
 """
 
@@ -38,7 +38,9 @@ SETTINGS: tuple[tuple[Durability, Durability], ...] = (
 )
 """(source, sink)."""
 WINDOW = 64
-ROUNDS = 2
+ROUNDS = 3
+ANSWERS = 100
+PILED = 200
 PACE = 50.0
 """Offers a second while answers are timed: less than any setting can take."""
 
@@ -59,7 +61,7 @@ class Cost(NamedTuple):
 def main() -> None:
     """Measure, and print a table."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.durability")
-    parser.add_argument("--frames", type=int, default=300)
+    parser.add_argument("--frames", type=int, default=600)
     parser.add_argument("--folder", type=Path, help="on the disk to be measured")
     asked = parser.parse_args()
     console = Console(width=110)
@@ -95,13 +97,13 @@ def measure(folder: Path, source: Durability, sink: Durability, frames: int) -> 
     with chain:
         stream(chain, images, WARM_FRAMES, window=WINDOW)
         rate = stream(chain, images, frames, window=WINDOW).rate
-        answers = sorted(answer_times(chain.offers, images, frames=frames // 2, rate=PACE))
+        answers = sorted(answer_times(chain.offers, images, frames=ANSWERS, rate=PACE))
         ask(chain.topology, Command(verb="scale", stage=TOGETHER, workers=0))
         began = time.monotonic()
         with Detector(chain.offers, name="bench", window=WINDOW) as detector:
-            for image in islice(cycle(images), frames):
+            for image in islice(cycle(images), PILED):
                 detector.send(image, n_elements=3)
-        piled = frames / (time.monotonic() - began)
+        piled = PILED / (time.monotonic() - began)
     return Cost(
         rate,
         1e3 * statistics.median(answers),

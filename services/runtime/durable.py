@@ -16,7 +16,7 @@ Durability = Literal["none", "batch", "frame"]
 """`none`: when the operating system gets to it, half a minute perhaps. `batch`: soon, many at once.
 `frame`: before anyone is told."""
 
-BATCH_FRAMES = 64
+BATCH_FRAMES = 256
 BATCH_S = 0.5
 
 
@@ -35,9 +35,9 @@ def flush(path: Path) -> None:
 class Flusher:
     """Flushes in batches, beside the loop that writes.
 
-    A batch ends after `BATCH_FRAMES` frames or `BATCH_S` seconds. Who writes faster than the disk
-    flushes waits: what is not on the disk is never more than two batches. An image that is gone by
-    then, because its frame has ended, costs nothing.
+    A batch ends after `BATCH_FRAMES` frames or `BATCH_S` seconds; then the ledger is flushed, and
+    the images of the batch before. They wait so long because most are gone by then: an image whose
+    frame has ended costs nothing. Who writes faster than the disk flushes waits.
 
     Parameters
     ----------
@@ -51,28 +51,29 @@ class Flusher:
         self.batches = 0
         self._always = tuple(always)
         self._clock = clock
+        self._earlier: list[Path] = []
         self._batch: list[Path] = []
         self._frames = 0
-        self._begun = 0.0
+        self._begun: float | None = None
         self._flushing: Future[None] | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="flusher")
 
     def wrote(self, images: Iterable[Path], frames: int) -> None:
         """Note that so many frames were written down, some of them with an image."""
-        if not self._frames:
+        if self._begun is None:
             self._begun = self._clock()
         self._frames += frames
         self._batch += images
 
     def turn(self) -> None:
-        """Begin to flush if a batch is full.
+        """Begin to flush if a batch has ended.
 
         Raises
         ------
         OSError
             What the disk said of an earlier batch: it may not be there.
         """
-        if not self._frames:
+        if self._begun is None:
             return
         full = self._frames >= BATCH_FRAMES
         if not full and self._clock() - self._begun < BATCH_S:
@@ -83,16 +84,18 @@ class Flusher:
                 self._flushing = before
                 return
             before.result()
-        self._flushing = self._thread.submit(_flush_all, (*self._batch, *self._always))
-        self._batch, self._frames = [], 0
+        self._flushing = self._thread.submit(_flush_all, (*self._earlier, *self._always))
+        self._earlier, self._batch, self._frames = self._batch, [], 0
+        self._begun = self._clock() if self._earlier else None
         self.batches += 1
 
     def close(self) -> None:
         """Flush the rest."""
         if self._flushing is not None:
             self._flushing.result()
-        if self._frames:
-            _flush_all((*self._batch, *self._always))
+        if self._begun is not None:
+            _flush_all((*self._earlier, *self._batch, *self._always))
+        self._begun = None
         self._thread.shutdown()
 
 

@@ -74,7 +74,7 @@ class SourceTable(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """Images of so many frames outlive their frame in the spool, for the pictures."""
     durability: Durability = "batch"
     """When an accepted frame is on the disk, and outlives a power failure: `none`, when the system
-    gets to it; `batch`, half a second later; `frame`, before it is accepted."""
+    gets to it; `batch`, within a second; `frame`, before it is accepted."""
     quiet_s: PositiveSeconds = 30.0
     """Frames are sent again when none has closed for so long: the last resort."""
 

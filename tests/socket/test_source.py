@@ -558,6 +558,51 @@ def test_a_dead_letter_without_an_image_is_not_replayed(topology: Topology, plac
     around.stop()
 
 
+@pytest.mark.parametrize(
+    ("durability", "before", "after"),
+    [
+        ("none", [], []),
+        ("batch", [], ["folder", "log", "file", "folder", "log"]),
+        ("frame", ["file", "folder"], []),
+    ],
+)
+def test_an_accepted_frame_is_flushed_as_the_topology_says(
+    topology: Topology,
+    monkeypatch: pytest.MonkeyPatch,
+    durability: Literal["none", "batch", "frame"],
+    before: list[str],
+    after: list[str],
+) -> None:
+    """Seen at the system's call; SQLite's own calls are behind `synchronous`."""
+    flushed: list[str] = []
+    real = os.fsync
+
+    def fsync(handle: int) -> None:
+        target = Path(f"/proc/self/fd/{handle}").readlink()
+        log = target.name.endswith("-wal")
+        flushed.append("folder" if target.is_dir() else "log" if log else "file")
+        real(handle)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    source = msgspec.structs.replace(topology.source, durability=durability)
+    places = Places(Path(topology.chain.out))
+    places.make()
+    around = Around(msgspec.structs.replace(topology, source=source), places)
+    around.answers(offer(1))
+    assert flushed == before
+    (level,) = around.source.ledger._db.execute("PRAGMA synchronous").fetchone()
+    assert level == 1, "between two acceptances"
+    flushed.clear()
+
+    def turn() -> None:
+        around.now += 0.1
+        around.turn()
+
+    until(lambda: len(flushed) >= len(after), turn)
+    around.stop()
+    assert flushed == after
+
+
 def test_a_client_without_a_source_says_so() -> None:
     detector = Detector("ipc:///tmp/haadflow-nobody-listens-here", patience_s=0.2)
     detector.send(IMAGE)

@@ -1,4 +1,4 @@
-"""The flusher: a batch after so many frames or so long, and never more than two in the open."""
+"""The flusher: a batch after so many frames or so long, its images with the next."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ class Disk:
         self.flushed: list[str] = []
         self.free = threading.Event()
         self.free.set()
+        self.more = threading.Event()
         self.error: OSError | None = None
 
     def flush(self, path: Path) -> None:
@@ -26,6 +27,13 @@ class Disk:
         if self.error is not None:
             raise self.error
         self.flushed.append(path.name)
+        self.more.set()
+
+    def waits_for(self, names: list[str]) -> None:
+        while len(self.flushed) < len(names):
+            assert self.more.wait(10)
+            self.more.clear()
+        assert self.flushed == names
 
 
 class Clock:
@@ -56,7 +64,7 @@ def flusher(clock: Clock) -> Iterator[Flusher]:
     flusher.close()
 
 
-def test_a_batch_is_flushed_after_its_time_images_first(
+def test_a_batch_is_flushed_after_its_time_and_its_images_after_as_long_again(
     disk: Disk, flusher: Flusher, clock: Clock
 ) -> None:
     flusher.turn()
@@ -68,8 +76,14 @@ def test_a_batch_is_flushed_after_its_time_images_first(
     clock.now = BATCH_S
     flusher.turn()
     assert flusher.batches == 1
-    flusher.close()
-    assert disk.flushed == ["a", "b", "c", "folder", "log"]
+    clock.now = 2 * BATCH_S
+    disk.waits_for(["folder", "log"])
+    flusher.turn()
+    assert flusher.batches == 2
+    disk.waits_for(["folder", "log", "a", "b", "c", "folder", "log"])
+    clock.now = 3 * BATCH_S
+    flusher.turn()
+    assert flusher.batches == 2, "nothing is left"
 
 
 def test_a_full_batch_is_flushed_at_once_also_without_images(disk: Disk, flusher: Flusher) -> None:
@@ -78,6 +92,14 @@ def test_a_full_batch_is_flushed_at_once_also_without_images(disk: Disk, flusher
     assert flusher.batches == 1
     flusher.close()
     assert disk.flushed == ["folder", "log"]
+
+
+def test_what_is_not_flushed_is_flushed_when_it_is_closed(disk: Disk, flusher: Flusher) -> None:
+    flusher.wrote([Path("a")], BATCH_FRAMES)
+    flusher.turn()
+    flusher.wrote([Path("b")], 1)
+    flusher.close()
+    assert disk.flushed == ["folder", "log", "a", "b", "folder", "log"]
 
 
 def test_while_a_batch_is_being_flushed_one_more_may_fill_and_then_is_waited_for(
@@ -98,7 +120,7 @@ def test_while_a_batch_is_being_flushed_one_more_may_fill_and_then_is_waited_for
     waits.join(10)
     assert flusher.batches == 2
     flusher.close()
-    assert disk.flushed == ["a", "folder", "log", "b", "c", "folder", "log"]
+    assert disk.flushed == ["folder", "log", "a", "folder", "log", "b", "c", "folder", "log"]
 
 
 def test_what_the_disk_says_is_said_once_and_the_next_batch_is_flushed(
@@ -113,7 +135,7 @@ def test_what_the_disk_says_is_said_once_and_the_next_batch_is_flushed(
     disk.error = None
     flusher.turn()
     flusher.close()
-    assert disk.flushed == ["b", "folder", "log"]
+    assert disk.flushed == ["a", "folder", "log", "b", "folder", "log"]
 
 
 def test_files_and_folders_are_flushed_and_what_is_gone_is_passed_over(tmp_path: Path) -> None:
