@@ -24,6 +24,9 @@ Positive = Annotated[int, Meta(ge=1)]
 PositiveSeconds = Annotated[float, Meta(gt=0)]
 StageName = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]*$")]
 
+MOST_PIXELS = 1 << 28
+"""Of one image, if nothing else is said."""
+
 MOST_WORKERS = 1024
 """Of one stage on one host."""
 
@@ -57,12 +60,14 @@ class SourceTable(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """Frames in the chain and not yet closed, at most."""
     window_bytes: Positive = 256 * 1024 * 1024
     """Their images together, at most."""
-    max_pixels: Positive = 1 << 28
+    max_pixels: Positive = MOST_PIXELS
     """Of one image, from a file or a detector: what is larger is refused before it is decoded."""
-    max_image_bytes: Positive = 1 << 30
+    max_image_bytes: Annotated[int, Meta(ge=1, le=1 << 30)] = 1 << 30
     """Of one image, decoded; no more than the wire format carries."""
     max_file_bytes: Positive = 1 << 31
     """Of the file an image is read from."""
+    max_pages: Positive = 1000
+    """Of a TIFF, thumbnails included; more of them are not even counted."""
     spool: bool = True
     """Offered images are on disk before they are accepted. If not, they are in memory only, and an
     offer is answered when its frame has ended: until then the detector keeps the image."""
@@ -233,6 +238,7 @@ def one_machine(
     workers: dict[str, int],
     parameters: dict[str, dict[str, Any]],
     together: bool = False,
+    max_pixels: int | None = None,
 ) -> Topology:
     """Return the chain of `haadflow run`: Unix sockets in a folder of its own.
 
@@ -246,6 +252,8 @@ def one_machine(
         By stage.
     together
         Each worker hosts all four stages, and the source holds their queue: fit for few cores.
+    max_pixels
+        Of one image; None for the default.
     """
 
     def end(name: str) -> str:
@@ -264,7 +272,12 @@ def one_machine(
     apart = tuple(table(name, (), parameters.get(name, {})) for name in STAGES)
     topology = Topology(
         chain=ChainTable(out=str(out), control=end("control"), beats=end("beats")),
-        source=SourceTable(closed=end("closed"), holds_first_queue=together, quiet_s=10.0),
+        source=SourceTable(
+            closed=end("closed"),
+            holds_first_queue=together,
+            quiet_s=10.0,
+            max_pixels=max_pixels or MOST_PIXELS,
+        ),
         sink=SinkTable(results=end("results")),
         stage=(table(TOGETHER, STAGES, parameters),) if together else apart,
     )
