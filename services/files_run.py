@@ -51,6 +51,8 @@ class FilesRun:
     workers: dict[str, int] = field(default_factory=dict)
     together: bool = False
     """Each worker hosts all stages."""
+    max_pixels: int | None = None
+    """Of one image; None for the default."""
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -128,6 +130,7 @@ def run_chain(
                 workers=workers_for(os.cpu_count() or 1) | run.workers,
                 parameters={"boxing": {"algorithm": run.algorithm}},
                 together=run.together,
+                max_pixels=run.max_pixels,
             )
         except TopologyError as error:
             raise TopologyError(f"{error}; set TMPDIR to a short path without spaces") from error

@@ -58,6 +58,7 @@ def limits_of(table: SourceTable) -> ReadLimits:
         pixels=table.max_pixels,
         image_bytes=table.max_image_bytes,
         file_bytes=table.max_file_bytes,
+        pages=table.max_pages,
     )
 
 

@@ -14,7 +14,8 @@ from protocols import DecodeError, decode, split_parts
 from protocols.messages import Located, Outcome, SurveyImage
 
 from .account import read_account
-from .detectors.files import UnreadableImage, read_image
+from .detectors.files import DEFAULT_READ_LIMITS, ReadLimits, UnreadableImage, read_image
+from .intake import limits_of
 from .results import ResultStore
 from .results.export import Export, export_tables
 from .results.hero import draw_hero
@@ -22,6 +23,7 @@ from .results.pictures import write_pictures
 from .runtime.ledger import Ledger
 from .runtime.places import Places
 from .runtime.spool import name_of
+from .runtime.topology import Topology, TopologyError
 
 
 def write_report(
@@ -78,12 +80,21 @@ def _worth_showing(result: Located) -> tuple[bool, bool, int, int]:
     return large, balanced, -abs(result.k - 3), -len(result.boxes)
 
 
+def _limits_of(places: Places) -> ReadLimits:
+    """Return the limits the chain read its images with."""
+    try:
+        return limits_of(Topology.load(places.topology).source)
+    except TopologyError:
+        return DEFAULT_READ_LIMITS
+
+
 class Images:
     """The parent images of frames, as far as they can still be read."""
 
     def __init__(self, ledger: Ledger, places: Places) -> None:
         self._ledger = ledger
         self._places = places
+        self._limits = _limits_of(places)
 
     def of(self, outcome: Outcome) -> NDArray[Any] | None:
         """Return a frame's parent image; None when it is gone or was never readable."""
@@ -91,7 +102,7 @@ class Images:
         reference = self._ledger.reference(seq)
         try:
             if reference is not None:
-                return read_image(Path(reference)).image
+                return read_image(Path(reference), limits=self._limits).image
             for folder in (self._places.keepsakes, self._places.dead_letters):
                 path = folder / name_of(seq)
                 if path.exists():

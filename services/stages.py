@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import importlib
-from itertools import chain
 from typing import Any
 
 from protocols.messages import Located, SurveyImage
 
-from .runtime.stage import Stage
+from .runtime.settings_file import Key
+from .runtime.stage import ParameterError, Stage
 from .runtime.topology import StageTable, Topology, TopologyError
 
 
@@ -33,23 +33,41 @@ def check_stages(topology: Topology) -> None:
     Raises
     ------
     TopologyError
-        Names the stage, what reaches it and what it takes.
-    ParameterError
-        A stage's parameter is wrong.
+        Names the stage, what reaches it and what it takes, or the parameter that is wrong, with
+        its key in the topology.
     """
     comes: type = SurveyImage
     before = "the source"
-    for stage in chain.from_iterable(map(build_stages, topology.stage)):
-        if stage.accepts is not comes:
-            raise TopologyError(
-                f"stage {stage.name!r} takes {stage.accepts.__name__}, "
-                f"but {before} before it gives {comes.__name__}"
-            )
-        comes, before = stage.gives, stage.name
+    for index, table in enumerate(topology.stage):
+        for stage in _built(table, index):
+            if stage.accepts is not comes:
+                raise TopologyError(
+                    f"stage {stage.name!r} takes {stage.accepts.__name__}, "
+                    f"but {before} before it gives {comes.__name__}",
+                    key=("stage", index),
+                )
+            comes, before = stage.gives, stage.name
     if comes is not Located:
         raise TopologyError(
-            f"the last stage, {before!r}, gives {comes.__name__}; the sink takes Located"
+            f"the last stage, {before!r}, gives {comes.__name__}; the sink takes Located",
+            key=("stage", len(topology.stage) - 1),
         )
+
+
+def _built(table: StageTable, index: int) -> list[Stage]:
+    """Build a table's stages; whatever is wrong comes with its key."""
+    stages: list[Stage] = []
+    for name in table.hosted:
+        try:
+            stages.append(_build(name, table.parameters_of(name)))
+        except ParameterError as error:
+            key: Key = ("stage", index, "parameters", *((name,) if table.stages else ()))
+            key = key if error.field is None else (*key, error.field)
+            raise TopologyError(str(error), key=key) from error
+        except TopologyError as error:
+            key = ("stage", index, "stages" if table.stages else "name")
+            raise TopologyError(str(error), key=key) from error
+    return stages
 
 
 def _build(name: str, parameters: dict[str, Any]) -> Stage:

@@ -48,7 +48,7 @@ def up(
         check_name(places.out)
     except OtherRun as error:
         fail(str(error))
-    _check_stages(chain)
+    _check_stages(chain, topology)
     if _answers(chain):
         fail(f"a chain is already up at {chain.chain.control}", exit_codes.BROKEN)
     # Nothing is written before the supervisor holds the folder, but that it has a log.
@@ -144,7 +144,7 @@ def worker(
         chain.stage_named(stage)
     except TopologyError as error:
         fail(str(error))
-    _check_stages(chain)
+    _check_stages(chain, topology)
     command = [sys.executable, "-m", "services", "worker", stage]
     command += ["--topology", str(find_topology(topology))]
     os.execv(sys.executable, command)  # noqa: S606 - becomes the worker
@@ -153,17 +153,19 @@ def worker(
 def check(topology: TopologyFile = None) -> None:
     """Check the topology and every stage's parameters; connect nothing."""
     chain = load(topology)
-    _check_stages(chain)
+    _check_stages(chain, topology)
     out.print(f"{find_topology(topology)}: {len(chain.stage)} stages, as it should be")
 
 
-def _check_stages(chain: Topology) -> None:
+def _check_stages(chain: Topology, given: Path | None) -> None:
+    from services.runtime.settings_file import Problem, read_settings, told
     from services.stages import check_stages
 
     try:
         check_stages(chain)
-    except ValueError as error:
-        fail(str(error))
+    except TopologyError as error:
+        path = find_topology(given)
+        fail(told(path, read_settings(path)[1], [Problem(error.key, str(error))]))
 
 
 def find_topology(given: Path | None) -> Path:

@@ -28,7 +28,7 @@ from services.runtime.topology import STAGES, TOGETHER
 
 from . import compile_first
 from .chain import parse_workers
-from .options import Algorithm, Composition, Elements, Json, Paths, Pictures
+from .options import Algorithm, Composition, Elements, Json, MaxPixels, Paths, Pictures
 from .terminal import (
     account_line,
     complain,
@@ -64,6 +64,7 @@ def run(
     n_elements: Elements = None,
     algorithm: Algorithm = 2,
     recursive: Annotated[bool, typer.Option(help="Folders inside folders too.")] = False,
+    max_pixels: MaxPixels = None,
     metadata: Annotated[
         Path | None,
         typer.Option(
@@ -100,6 +101,7 @@ def run(
         algorithm=algorithm,
         workers=wanted,
         together=together,
+        max_pixels=max_pixels,
     )
     account = carry_out(asked, pictures=pictures)
     if as_json:
@@ -173,12 +175,15 @@ def boxes(
     composition: Composition = None,
     n_elements: Elements = None,
     algorithm: Algorithm = 2,
+    max_pixels: MaxPixels = None,
     as_json: Json = False,
 ) -> None:
     """Locate the boxes of one image without a chain, and print them: x, y, size, region."""
     from .one_image import show_boxes
 
-    show_boxes(image, plot, composition, n_elements, algorithm, as_json=as_json)
+    show_boxes(
+        image, plot, composition, n_elements, algorithm, max_pixels=max_pixels, as_json=as_json
+    )
 
 
 def verify(

@@ -10,7 +10,7 @@ import typer
 from pipeline import Result, process, reduction
 from protocols.messages import BoundingBox, Envelope, Grid, Located, Metadata, Outcome, Rejected
 from services.detectors.file_finding import find_images
-from services.detectors.files import read_image
+from services.detectors.files import limits_up_to, read_image
 from services.detectors.metadata import MetadataError, Resolver, with_file_metadata
 from services.results.overlay import draw_overlay
 from services.runtime import exit_codes
@@ -25,6 +25,7 @@ def show_boxes(
     n_elements: int | None,
     algorithm: int,
     *,
+    max_pixels: int | None = None,
     as_json: bool,
 ) -> None:
     """Print the boxes of one image and draw them if asked."""
@@ -40,7 +41,7 @@ def show_boxes(
         fail(str(error))
     try:
         found = next(find_images([path]))
-        read = read_image(path)
+        read = read_image(path, limits=limits_up_to(max_pixels))
         metadata = with_file_metadata(resolver.metadata_of(found), read)
         result = process(
             read.image,

@@ -25,6 +25,15 @@ Composition = Annotated[
 Elements = Annotated[
     int | None, typer.Option("--n-elements", help="Instead of a composition.", min=1, max=118)
 ]
+MaxPixels = Annotated[
+    int | None,
+    typer.Option(
+        "--max-pixels",
+        help="The largest image that is read, height times width; 268435456 by default.",
+        min=1,
+        max=1 << 40,
+    ),
+]
 Algorithm = Annotated[
     int,
     typer.Option(help="2 walks column by column; 1 takes the largest squares first.", min=1, max=2),

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from .chain import load
-from .options import Composition, Elements, Paths, TopologyFile
+from .options import Composition, Elements, MaxPixels, Paths, TopologyFile
 from .terminal import fail
 
 
@@ -20,6 +20,7 @@ def send(
     composition: Composition = None,
     n_elements: Elements = None,
     recursive: Annotated[bool, typer.Option(help="Folders inside folders too.")] = False,
+    max_pixels: MaxPixels = None,
     metadata: Annotated[Path | None, typer.Option(help="Table, as for run.")] = None,
     repeat: Annotated[int, typer.Option(help="Send everything so many times.", min=1)] = 1,
     patience: Annotated[float, typer.Option(help="Seconds to wait for the chain.")] = 60.0,
@@ -38,6 +39,7 @@ def send(
         n_elements=n_elements,
         recursive=recursive,
         table=metadata,
+        max_pixels=max_pixels,
         repeat=repeat,
         patience_s=patience,
     )

@@ -9,7 +9,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from services.detectors.client import Detector, NotAccepted
 from services.detectors.file_finding import Found, find_images
-from services.detectors.files import UnreadableImage, read_image
+from services.detectors.files import ReadLimits, UnreadableImage, limits_up_to, read_image
 from services.detectors.metadata import MetadataError, Resolver, with_file_metadata
 from services.runtime import exit_codes
 
@@ -24,6 +24,7 @@ def send_files(
     n_elements: int | None,
     recursive: bool,
     table: Path | None,
+    max_pixels: int | None,
     repeat: int,
     patience_s: float,
 ) -> None:
@@ -35,6 +36,7 @@ def send_files(
         fail(str(error))
     if not found:
         fail("no images there: PNG, TIFF, JPEG or NPY files are taken")
+    limits = limits_up_to(max_pixels)
     detector = Detector(address, name="haadflow send", patience_s=patience_s)
     unreadable = 0
     columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
@@ -43,7 +45,7 @@ def send_files(
             task = progress.add_task("accepted", total=len(found) * repeat)
             for _ in range(repeat):
                 for image in found:
-                    unreadable += not _send_file(detector, resolver, image)
+                    unreadable += not _send_file(detector, resolver, image, limits)
                     progress.update(task, completed=detector.accepted)
             detector.flush()
             progress.update(task, completed=detector.accepted)
@@ -58,11 +60,11 @@ def send_files(
         raise typer.Exit(exit_codes.SOME_FAILED)
 
 
-def _send_file(detector: Detector, resolver: Resolver, found: Found) -> bool:
+def _send_file(detector: Detector, resolver: Resolver, found: Found, limits: ReadLimits) -> bool:
     """Send one file; say whether it could be read."""
     try:
         metadata = resolver.metadata_of(found)
-        read = read_image(found.path)
+        read = read_image(found.path, limits=limits)
     except (UnreadableImage, MetadataError) as error:
         complain(f"{found.path}: {error}")
         return False

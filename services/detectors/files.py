@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from .file_finding import MICROSCOPE_FORMATS, NOT_READ_YET, SUFFIXES, Found, find_images
-from .formats.image import DEFAULT_READ_LIMITS, ReadImage, ReadLimits, UnreadableImage
+from .formats.image import DEFAULT_READ_LIMITS, ReadImage, ReadLimits, UnreadableImage, limits_up_to
 from .formats.npy import NPY_MAGIC, read_npy
 from .formats.png_jpeg import JPEG_MAGIC, PNG_MAGIC, read_jpeg, read_png
 from .formats.tiff import TIFF_MAGICS, read_tiff
@@ -26,6 +26,7 @@ __all__ = [
     "ReadLimits",
     "UnreadableImage",
     "find_images",
+    "limits_up_to",
     "read_image",
 ]
 
@@ -106,7 +107,8 @@ def _read(file: BinaryIO, limits: ReadLimits) -> ReadImage:
         raise UnreadableImage("empty file")
     if size > limits.file_bytes:
         raise UnreadableImage(
-            f"file of {size} bytes, more than the limit of {limits.file_bytes} bytes"
+            f"file of {size} bytes, more than the limit of {limits.file_bytes} bytes "
+            "(source.max_file_bytes)"
         )
     head = file.read(_LONGEST_MAGIC)
     file.seek(0)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 import msgspec
+
+_PLACE = re.compile(r" - at `\$\.(?P<field>\w+)")
 
 Frame = Any
 """A frame message of protocols.messages: it has an `envelope`."""
@@ -48,6 +51,9 @@ class Stage(Protocol):
 class ParameterError(ValueError):
     """A stage's parameters are wrong: which stage, which field, what came, what was expected."""
 
+    field: str | None = None
+    """The field's name, where it is one field's."""
+
 
 def parameters_from(stage: str, settings: Mapping[str, Any], kind: type[Parameters]) -> Parameters:
     """Make a stage's parameters, a frozen dataclass, from its block in the topology."""
@@ -55,10 +61,15 @@ def parameters_from(stage: str, settings: Mapping[str, Any], kind: type[Paramete
     known = {entry.name for entry in fields(kind)}
     for key in settings:
         if key not in known:
-            raise ParameterError(
+            wrong = ParameterError(
                 f"stage {stage}: unknown parameter {key!r}; expected one of {sorted(known)}"
             )
+            wrong.field = key
+            raise wrong
     try:
         return msgspec.convert(dict(settings), kind)
     except (msgspec.ValidationError, ValueError) as error:
-        raise ParameterError(f"stage {stage}: {error}") from error
+        wrong = ParameterError(f"stage {stage}: {error}")
+        place = _PLACE.search(str(error))
+        wrong.field = None if place is None else place["field"]
+        raise wrong from error

@@ -6,11 +6,9 @@ place in it. Nothing here connects anything.
 
 from __future__ import annotations
 
-import json
 import os
-import re
-import tomllib
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -18,13 +16,17 @@ import msgspec
 from msgspec import Meta, Struct, field
 
 from .durable import Durability
+from .settings_file import Key, Problem, SettingsError, convert, read_settings, told
 
-Address = Annotated[
-    str, Meta(pattern=r"^(tcp://[^\s:]+:\d{1,5}|tcp://\[[0-9A-Fa-f:]+\]:\d{1,5}|ipc:///\S+)$")
-]
-Positive = Annotated[int, Meta(ge=1)]
-PositiveSeconds = Annotated[float, Meta(gt=0)]
-StageName = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]*$")]
+_ADDRESS = r"^(tcp://[^\s:]+:\d{1,5}|tcp://\[[0-9A-Fa-f:]+\]:\d{1,5}|ipc:///\S+)$"
+Address = Annotated[str, Meta(pattern=_ADDRESS)]
+Positive = Annotated[int, Meta(ge=1, le=2**62)]
+PositiveSeconds = Annotated[float, Meta(gt=0, le=1e9)]
+_STAGE_NAME = r"\A[a-z][a-z0-9_]{0,63}\Z"
+StageName = Annotated[str, Meta(pattern=_STAGE_NAME)]
+
+MOST_PIXELS = 1 << 28
+"""Of one image, if nothing else is said."""
 
 MOST_WORKERS = 1024
 """Of one stage on one host."""
@@ -34,7 +36,17 @@ IPC_PATH_LIMIT = 100
 
 
 class TopologyError(ValueError):
-    """The topology is wrong: which file, which key, what came, what was expected."""
+    """The topology is wrong: which file, which key, what came, what was expected.
+
+    Parameters
+    ----------
+    key
+        Where it stands in the file, if the text does not say so.
+    """
+
+    def __init__(self, text: str, *, key: Key = ()) -> None:
+        super().__init__(text)
+        self.key = key
 
 
 class ChainTable(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -59,18 +71,20 @@ class SourceTable(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """Frames in the chain and not yet closed, at most."""
     window_bytes: Positive = 256 * 1024 * 1024
     """Their images together, at most."""
-    max_pixels: Positive = 1 << 28
+    max_pixels: Positive = MOST_PIXELS
     """Of one image, from a file or a detector: what is larger is refused before it is decoded."""
-    max_image_bytes: Positive = 1 << 30
+    max_image_bytes: Annotated[int, Meta(ge=1, le=1 << 30)] = 1 << 30
     """Of one image, decoded; no more than the wire format carries."""
     max_file_bytes: Positive = 1 << 31
     """Of the file an image is read from."""
+    max_pages: Positive = 1000
+    """Of a TIFF, thumbnails included; more of them are not even counted."""
     spool: bool = True
     """Offered images are on disk before they are accepted. If not, they are in memory only, and an
     offer is answered when its frame has ended: until then the detector keeps the image."""
     holds_first_queue: bool = False
     """The first stage's queue runs in the source's process: an image crosses a socket less."""
-    keep_first: Annotated[int, Meta(ge=0)] = 100
+    keep_first: Annotated[int, Meta(ge=0, le=2**62)] = 100
     """Images of so many frames outlive their frame in the spool, for the pictures."""
     durability: Durability = "batch"
     """When an accepted frame is on the disk, and outlives a power failure: `none`, when the system
@@ -153,18 +167,15 @@ class Topology(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     def load(cls, path: Path) -> Self:
         """Read and check a `.toml` or `.json` file."""
         try:
-            text = path.read_text(encoding="utf-8")
-            settings = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
-        except OSError as error:
-            raise TopologyError(f"{path}: {error.strerror}") from error
-        except ValueError as error:
-            raise TopologyError(f"{path}: {error}") from error
-        try:
-            topology = msgspec.convert(settings, cls)
-            topology.check()
-        except (msgspec.ValidationError, TopologyError) as error:
-            raise TopologyError(f"{path}: {error}") from error
-        return topology
+            settings, text = read_settings(path)
+        except SettingsError as error:
+            raise TopologyError(str(error)) from error
+        topology, problems = convert(settings, cls)
+        if topology is not None:
+            problems = list(topology.problems())
+            if not problems:
+                return topology
+        raise TopologyError(told(path, text, [_in_words(problem) for problem in problems]))
 
     def save(self, path: Path) -> None:
         """Write as JSON, whole or not at all."""
@@ -174,30 +185,58 @@ class Topology(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     def check(self) -> None:
         """Refuse what types alone cannot: no stage, duplicates, ports and paths out of range."""
-        if not self.stage:
-            raise TopologyError("no [[stage]]; expected at least one")
-        twice = [name for name, n in Counter(s.name for s in self.stage).items() if n > 1]
-        if twice:
-            raise TopologyError(f"[[stage]] name {twice[0]!r} is there twice")
-        self._check_hosted()
-        addresses = [a for _, a in self.addresses()]
-        for where, address in self.addresses():
-            if addresses.count(address) > 1:
-                raise TopologyError(f"{where}: address {address} is used twice")
-            _check_address(where, address)
+        for problem in self.problems():
+            raise TopologyError(problem.said, key=problem.key)
 
-    def _check_hosted(self) -> None:
-        hosted = Counter(stage for table in self.stage for stage in table.hosted)
-        twice = [stage for stage, count in hosted.items() if count > 1]
-        if twice:
-            raise TopologyError(f"stage {twice[0]!r} is there twice")
-        for table in self.stage:
-            for key, value in table.parameters.items() if table.stages else ():
-                where = f"stage {table.name}.parameters.{key}"
-                if key not in table.stages:
-                    raise TopologyError(f"{where}: expected one of {', '.join(table.stages)}")
-                if not isinstance(value, dict):
-                    raise TopologyError(f"{where}: expected a table, came {value!r:.80}")
+    def problems(self) -> Iterator[Problem]:
+        """Yield what is wrong, though every key has its type."""
+        if not self.stage:
+            yield Problem(("stage",), "no [[stage]]; expected at least one")
+        if not self.chain.out or not self.chain.out.isprintable():
+            came = f"came {self.chain.out!r:.80}"
+            yield Problem(("chain", "out"), f"expected a folder's printable name, {came}")
+        yield from self._twice()
+        for index, table in enumerate(self.stage):
+            for name, value in table.parameters.items() if table.stages else ():
+                key: Key = ("stage", index, "parameters", name)
+                where = f"stage {table.name}.parameters.{name}"
+                if name not in table.stages:
+                    yield Problem(key, f"{where}: expected one of {', '.join(table.stages)}")
+                elif not isinstance(value, dict):
+                    yield Problem(key, f"{where}: expected a table, came {value!r:.80}")
+        used: dict[str, str] = {}
+        for (where, address), key in zip(self.addresses(), self._address_keys(), strict=True):
+            wrong = _flaw_of(address)
+            first = used.setdefault(_plain(address), where)
+            if wrong is not None:
+                yield Problem(key, f"{where}: {wrong}")
+            elif first != where:
+                yield Problem(key, f"{where}: address {address} is used twice, also by {first}")
+
+    def _twice(self) -> Iterator[Problem]:
+        names: set[str] = set()
+        hosted: set[str] = set()
+        for index, table in enumerate(self.stage):
+            if table.name in names:
+                key = ("stage", index, "name")
+                yield Problem(key, f"[[stage]] name {table.name!r} is there twice")
+            elif doubled := [stage for stage in table.hosted if stage in hosted]:
+                yield Problem(("stage", index), f"stage {doubled[0]!r} is there twice")
+            elif len(set(table.stages)) < len(table.stages):
+                (stage, _), *_ = Counter(table.stages).most_common(1)
+                yield Problem(("stage", index, "stages"), f"stage {stage!r} is there twice")
+            names.add(table.name)
+            hosted.update(table.hosted)
+
+    def _address_keys(self) -> list[Key]:
+        """Return the key of each of `addresses()` in the file."""
+        numbers = {table.name: index for index, table in enumerate(self.stage)}
+        keys: list[Key] = []
+        for where, _ in self.addresses():
+            table, _, name = where.rpartition(".")
+            stage = table.removeprefix("stage ")
+            keys.append((table, name) if stage == table else ("stage", numbers[stage], name))
+        return keys
 
     def addresses(self) -> list[tuple[str, str]]:
         """Return (key, address) of everything that listens."""
@@ -217,15 +256,38 @@ class Topology(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return pairs
 
 
-def _check_address(where: str, address: str) -> None:
+def _in_words(problem: Problem) -> Problem:
+    """Say what a pattern stands for."""
+    said = problem.said
+    for pattern, words in (
+        (_ADDRESS, "expected tcp://HOST:PORT or ipc:///PATH"),
+        (_STAGE_NAME, "expected small letters, digits and _, as its file in services/ is called"),
+    ):
+        said = said.replace(f"Expected `str` matching regex {pattern!r}", words)
+    return problem._replace(said=said)
+
+
+def _flaw_of(address: str) -> str | None:
+    """Say what is wrong with an address that looks like one."""
+    if not address.isprintable():
+        return f"{address!r:.80} is not printable"
     if address.startswith("ipc://"):
         path = address.removeprefix("ipc://")
-        if len(os.fsencode(path)) > IPC_PATH_LIMIT:
-            raise TopologyError(f"{where}: {path} is longer than {IPC_PATH_LIMIT} bytes")
-        return
-    port = int(re.sub(r".*:", "", address))
-    if not 1 <= port <= 65535:
-        raise TopologyError(f"{where}: port {port}; expected 1 to 65535")
+        too_long = len(os.fsencode(path)) > IPC_PATH_LIMIT
+        return f"{path} is longer than {IPC_PATH_LIMIT} bytes" if too_long else None
+    host, _, port = address.removeprefix("tcp://").rpartition(":")
+    if "*" in host:
+        return f"{address}: others connect to it; expected a host's name or number, not *"
+    return None if 1 <= int(port) <= 65535 else f"port {port}; expected 1 to 65535"
+
+
+def _plain(address: str) -> str:
+    """Return an address in one of the ways in which it may be spelt."""
+    if address.startswith("ipc://"):
+        return f"ipc://{os.path.normpath(address.removeprefix('ipc://'))}"
+    host, _, port = address.removeprefix("tcp://").rpartition(":")
+    host = host.lower()
+    return f"tcp://{'127.0.0.1' if host == 'localhost' else host}:{int(port)}"
 
 
 STAGES = ("quality_gate", "preprocessing", "clustering", "boxing")
@@ -241,6 +303,7 @@ def one_machine(
     workers: dict[str, int],
     parameters: dict[str, dict[str, Any]],
     together: bool = False,
+    max_pixels: int | None = None,
 ) -> Topology:
     """Return the chain of `haadflow run`: Unix sockets in a folder of its own.
 
@@ -254,6 +317,8 @@ def one_machine(
         By stage.
     together
         Each worker hosts all four stages, and the source holds their queue: fit for few cores.
+    max_pixels
+        Of one image; None for the default.
     """
 
     def end(name: str) -> str:
@@ -272,7 +337,12 @@ def one_machine(
     apart = tuple(table(name, (), parameters.get(name, {})) for name in STAGES)
     topology = Topology(
         chain=ChainTable(out=str(out), control=end("control"), beats=end("beats")),
-        source=SourceTable(closed=end("closed"), holds_first_queue=together, quiet_s=10.0),
+        source=SourceTable(
+            closed=end("closed"),
+            holds_first_queue=together,
+            quiet_s=10.0,
+            max_pixels=max_pixels or MOST_PIXELS,
+        ),
         sink=SinkTable(results=end("results")),
         stage=(table(TOGETHER, STAGES, parameters),) if together else apart,
     )

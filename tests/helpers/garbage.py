@@ -158,3 +158,53 @@ def _pillow(image: NDArray[np.generic], kind: str) -> bytes:
 
 def _chunk(kind: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def tiff_of_pages(pages: int) -> bytes:
+    """Return a TIFF of so many pages of one pixel, 90 bytes a page."""
+    tags = (
+        (256, 3, 1),
+        (257, 3, 1),
+        (258, 3, 8),
+        (262, 3, 1),
+        (273, 4, 8),
+        (277, 3, 1),
+        (279, 4, 1),
+    )
+    size = 2 + 12 * len(tags) + 4
+    entries = b"".join(struct.pack("<HHII", tag, kind, 1, value) for tag, kind, value in tags)
+    directory = struct.pack("<H", len(tags)) + entries
+    nexts = (8 + size * (n + 1) if n < pages - 1 else 0 for n in range(pages))
+    return struct.pack("<2sHI", b"II", 42, 8) + b"".join(
+        directory + struct.pack("<I", following) for following in nexts
+    )
+
+
+def tiff_that_unpacks(packed: bytes, compression: int) -> bytes:
+    """Return a TIFF of 64 x 64 bytes, whose only strip is these packed bytes."""
+    data = bytearray(tiff(np.zeros((64, 64), np.uint8), compression="zlib", rowsperstrip=64))
+    with tifffile.TiffFile(io.BytesIO(bytes(data))) as opened:
+        tags = opened.pages.first.tags
+        places = [
+            tags[name].valueoffset for name in ("StripOffsets", "StripByteCounts", "Compression")
+        ]
+    values = (len(data), len(packed), compression)
+    for place, value, form in zip(places, values, ("<I", "<I", "<H"), strict=True):
+        struct.pack_into(form, data, place, value)
+    return bytes(data) + packed
+
+
+def npy_that_claims(shape: str, dtype: str = "|u1", follow: int = 100) -> bytes:
+    """Return an NPY file whose header claims a shape, with some bytes behind it."""
+    header = f"{{'descr': '{dtype}', 'fortran_order': False, 'shape': {shape}}}".encode()
+    return (
+        b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header) + 1) + header + b"\n" + bytes(follow)
+    )
+
+
+def bomb_jpeg(width: int = 60_000, height: int = 60_000) -> bytes:
+    """Return a JPEG of some hundred bytes whose header claims gigapixels."""
+    data = bytearray(jpeg(np.zeros((8, 8), np.uint8)))
+    place = data.index(b"\xff\xc0") + 5
+    struct.pack_into(">HH", data, place, height, width)
+    return bytes(data)

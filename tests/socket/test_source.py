@@ -603,6 +603,24 @@ def test_an_accepted_frame_is_flushed_as_the_topology_says(
     assert flushed == after
 
 
+def test_the_topology_limits_images_from_files_and_from_detectors_by_name(
+    topology: Topology, places: Places, tmp_path: Path
+) -> None:
+    cv2.imwrite(str(tmp_path / "a.png"), IMAGE)
+    accept_files(places, tmp_path / "a.png")
+    source = msgspec.structs.replace(topology.source, max_pixels=1023)
+    around = Around(msgspec.structs.replace(topology, source=source), places)
+    try:
+        around.until(lambda: around.failed)
+        ((answer),) = around.answers(offer(1))
+        assert isinstance(answer, Refused)
+        for said in (answer.reason, around.failed[0].reason):
+            assert "1023 pixels (--max-pixels, source.max_pixels)" in said
+        assert around.answers(offer(2, IMAGE[:16]))[0].offer == 2
+    finally:
+        around.stop()
+
+
 def test_a_client_without_a_source_says_so() -> None:
     detector = Detector("ipc:///tmp/haadflow-nobody-listens-here", patience_s=0.2)
     detector.send(IMAGE)

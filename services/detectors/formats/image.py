@@ -27,11 +27,14 @@ class ReadLimits:
         Decoded size; the default is what the wire format carries.
     file_bytes : int
         Size of the file.
+    pages : int
+        Pictures in one file, thumbnails included; they are counted no further.
     """
 
     pixels: int = 1 << 28
     image_bytes: int = DEFAULT_LIMITS.array_bytes
     file_bytes: int = 1 << 31
+    pages: int = 1000
 
     def check(self, height: int, width: int, bytes_a_pixel: int) -> None:
         """Raise `UnreadableImage` if an image of this size is above a limit."""
@@ -40,16 +43,21 @@ class ReadLimits:
         if height * width > self.pixels:
             raise UnreadableImage(
                 f"{width} x {height} pixels (width x height), more than the limit of "
-                f"{self.pixels} pixels"
+                f"{self.pixels} pixels (--max-pixels, source.max_pixels)"
             )
         if height * width * bytes_a_pixel > self.image_bytes:
             raise UnreadableImage(
                 f"{width} x {height} pixels of {bytes_a_pixel} bytes, more than the limit of "
-                f"{self.image_bytes} bytes"
+                f"{self.image_bytes} bytes (source.max_image_bytes)"
             )
 
 
 DEFAULT_READ_LIMITS = ReadLimits()
+
+
+def limits_up_to(pixels: int | None) -> ReadLimits:
+    """Return the limits for images of so many pixels at most; None for the default."""
+    return DEFAULT_READ_LIMITS if pixels is None else ReadLimits(pixels=pixels)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from math import prod
 from typing import BinaryIO
@@ -22,19 +23,24 @@ def read_npy(file: BinaryIO, limits: ReadLimits) -> ReadImage:
     UnreadableImage
         If it is cut short, holds objects, or is no image.
     """
+    size = file.seek(0, os.SEEK_END)
+    file.seek(0)
     shape, fortran_order, dtype = _header(file)
     if dtype.hasobject:
         raise UnreadableImage("NPY of Python objects, expected integers or floats")
+    if dtype.kind not in "iufb":
+        raise UnreadableImage(
+            f"numbers of type {dtype}, expected integers or floats of at most 64 bits"
+        )
     if len(shape) not in (2, 3) or (len(shape) == 3 and shape[2] > 4):
         raise UnreadableImage(f"NPY of shape {shape}, expected (height, width)")
     limits.check(shape[0], shape[1], dtype.itemsize * prod(shape[2:]))
     expected = prod(shape) * dtype.itemsize
+    there = size - file.tell()
+    if there < expected:
+        raise UnreadableImage(f"NPY cut short: {there} of {expected} bytes")
     data = file.read(expected)
-    if len(data) != expected:
-        raise UnreadableImage(f"NPY cut short: {len(data)} of {expected} bytes")
     array = np.frombuffer(data, dtype).reshape(shape, order="F" if fortran_order else "C")
-    if dtype.kind not in "iufb":
-        as_real(array.reshape(-1, 1))  # says which numbers came
     image, note = one_channel(array)
     return ReadImage(as_real(image), notes=(note,) if note else ())
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from typing import Any, BinaryIO
 
 import cv2
@@ -12,12 +13,16 @@ from numpy.typing import NDArray
 
 from .image import ReadImage, ReadLimits, UnreadableImage, as_real, one_channel
 from .pixel_size import from_json, from_ome, from_print_resolution, in_nm
+from .tiff_bombs import NOT_FOR_TIFFFILE, check_segments, pixel_bytes
 
 TIFF_MAGICS = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")
 
 # What it warns of ends in our errors or does not matter; a file must not write into the log.
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
+_PHOTOMETRIC = 262
+"""The tag that says what the numbers mean."""
+_COLOURS = (tifffile.PHOTOMETRIC.RGB, tifffile.PHOTOMETRIC.YCBCR)
 _UNIT_METRES = {2: 0.0254, 3: 0.01}
 """TIFF ResolutionUnit: inch, centimetre."""
 
@@ -41,11 +46,11 @@ def read_tiff(file: BinaryIO, limits: ReadLimits) -> ReadImage:
 
 
 def _read(tiff: tifffile.TiffFile, file: BinaryIO, limits: ReadLimits) -> ReadImage:
-    page = _only_page(tiff)
-    limits.check(
-        page.imagelength, page.imagewidth, page.samplesperpixel * max(1, page.bitspersample // 8)
-    )
+    page = _only_page(tiff, limits)
+    limits.check(page.imagelength, page.imagewidth, pixel_bytes(page))
     _check_complete(page, tiff.filehandle.size)
+    _check_planes(page)
+    check_segments(page, file, limits)
     notes: list[str] = []
     pixels = _channels_last(page, _decode(page, file))
     if page.photometric == tifffile.PHOTOMETRIC.PALETTE:
@@ -55,16 +60,33 @@ def _read(tiff: tifffile.TiffFile, file: BinaryIO, limits: ReadLimits) -> ReadIm
     image, note = one_channel(pixels)
     if note:
         notes.append(note)
-    if page.photometric == tifffile.PHOTOMETRIC.MINISWHITE and image.dtype.kind == "u":
+    if _PHOTOMETRIC not in page.tags:
+        notes.append("does not say whether black or white is zero, taken as black")
+    elif page.photometric == tifffile.PHOTOMETRIC.MINISWHITE and image.dtype.kind == "u":
         image = (2 ** int(page.bitspersample) - 1) - image
         notes.append("stored white on black, turned")
     size, composition = _metadata(tiff, page)
     return ReadImage(as_real(image), size, composition, tuple(notes))
 
 
-def _only_page(tiff: tifffile.TiffFile) -> tifffile.TiffPage:
-    every = (page.aspage() if isinstance(page, tifffile.TiffFrame) else page for page in tiff.pages)
-    pages = [page for page in every if not page.is_reduced]  # thumbnails do not count
+def _every_page(tiff: tifffile.TiffFile, limits: ReadLimits) -> Iterator[tifffile.TiffPage]:
+    for index in range(limits.pages + 1):
+        try:
+            page = tiff.pages[index]
+        except IndexError:
+            return
+        if index == limits.pages:
+            break
+        yield page.aspage() if isinstance(page, tifffile.TiffFrame) else page
+    raise UnreadableImage(
+        f"TIFF of more pages than the limit of {limits.pages} (source.max_pages), "
+        "expected one image"
+    )
+
+
+def _only_page(tiff: tifffile.TiffFile, limits: ReadLimits) -> tifffile.TiffPage:
+    # Thumbnails do not count.
+    pages = [page for page in _every_page(tiff, limits) if not page.is_reduced]
     count = len(pages)
     if tiff.is_imagej:  # ImageJ writes large stacks behind one page
         count = max(count, int((tiff.imagej_metadata or {}).get("images", 1)))
@@ -74,6 +96,16 @@ def _only_page(tiff: tifffile.TiffFile) -> tifffile.TiffPage:
     if page.imagedepth != 1:
         raise UnreadableImage(f"TIFF of {page.imagedepth} layers, expected one image")
     return page
+
+
+def _check_planes(page: tifffile.TiffPage) -> None:
+    """Refuse several channels that are no colours: which of them is the image, nobody has said."""
+    planes = int(page.samplesperpixel)
+    if planes == 1 or (_PHOTOMETRIC in page.tags and page.photometric in _COLOURS):
+        return
+    alpha = bool(page.extrasamples) and page.extrasamples[0] in (1, 2)
+    if not (planes == 2 and alpha):
+        raise UnreadableImage(f"TIFF of {planes} planes that are no colours, expected one image")
 
 
 def _check_complete(page: tifffile.TiffPage, size: int) -> None:
@@ -90,11 +122,12 @@ def _check_complete(page: tifffile.TiffPage, size: int) -> None:
 
 
 def _decode(page: tifffile.TiffPage, file: BinaryIO) -> NDArray[Any]:
-    try:
-        return np.asarray(page.asarray(maxworkers=1))
-    except ValueError as error:
-        if "imagecodecs" not in str(error):
-            raise
+    if int(page.compression) not in NOT_FOR_TIFFFILE:
+        try:
+            return np.asarray(page.asarray(maxworkers=1))
+        except ValueError as error:
+            if "imagecodecs" not in str(error):
+                raise
     # LZW, JPEG, ... are read by OpenCV's own libtiff: no further package is needed for them.
     file.seek(0)
     pixels = cv2.imdecode(np.frombuffer(file.read(), np.uint8), cv2.IMREAD_UNCHANGED)
