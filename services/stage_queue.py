@@ -131,9 +131,9 @@ class StageQueue:
     def _give_out(self) -> None:
         while (leased := self.dispatch.assign(self._clock())) is not None:
             peer, entry = leased
-            if not self._work.send(peer, self._parts(entry)):
+            if not self._work.send(peer, self._parts(entry)) and self._is_dead(peer):
                 self._log.warning("worker.gone", frame=entry.key)
-                self._bury(self.dispatch.undelivered(peer))
+                self._bury(self.dispatch.undelivered(peer, entry))
 
     def _parts(self, entry: Entry) -> Sequence[Any]:
         if not entry.deaths:
@@ -147,12 +147,17 @@ class StageQueue:
         self._probed = now
         probe = encode(Probe())
         for peer in self.dispatch.peers:
-            if not self._work.send(peer, probe):
+            if not self._work.send(peer, probe) and self._is_dead(peer):
                 self._log.warning("worker.lost")
                 self._bury(self.dispatch.lost(peer))
         for peer in self.dispatch.overdue(now):
             self._log.warning("worker.overdue")
             self._bury(self.dispatch.suspend(peer))
+
+    def _is_dead(self, peer: bytes) -> bool:
+        """Say of a worker that is gone whether it left without a word: its last may lie unread."""
+        self._hear_workers()
+        return peer in self.dispatch.peers
 
     def _bury(self, dead: list[Entry]) -> None:
         for entry in dead:
