@@ -254,5 +254,12 @@ def _show(answer: Answer) -> None:
         f"\naccepted {status.accepted}, located {status.located}, rejected {status.rejected}, "
         f"failed {status.failed}, open {status.open}; {status.rate:.1f} frames/s"
     )
+    if status.open > status.in_flight or status.detectors_wait:
+        waiting = max(0, status.open - status.in_flight)
+        out.print(
+            f"behind the detectors by {status.lag_s:.0f} s: {waiting} frames wait at the source, "
+            f"{status.spool_mib:.1f} MiB in its spool"
+            + ("; as much as may be, so detectors wait" if status.detectors_wait else "")
+        )
     if status.waits_for_disk:
         complain(f"the disk of {answer.figures['out']} is full; the chain waits for room")

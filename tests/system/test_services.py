@@ -33,6 +33,13 @@ def up(tmp_path: Path) -> Iterator[Up]:
         yield chain
 
 
+@pytest.fixture
+def small_spool(tmp_path: Path) -> Iterator[Up]:
+    """A chain that takes no more from detectors than it can go on with at once."""
+    with Up(tmp_path, {"window_frames = 64": "spool_bytes = 1_000_000"}) as chain:
+        yield chain
+
+
 @pytest.fixture(scope="module")
 def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("library") / "images"
@@ -74,9 +81,10 @@ def workers_of(figures: dict[str, Any], stage: str) -> int:
 
 
 def test_scaling_and_ending_workers_while_images_stream_leaves_no_trace(
-    up: Up, library: Path
+    small_spool: Up, library: Path
 ) -> None:
     """They finish the frame in hand: none is lost, and none is given out twice."""
+    up = small_spool
     stream = Stream(library, up)
     for workers in (1, 4, 1):
         up.scale(f"preprocessing={workers}")
