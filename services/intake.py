@@ -83,6 +83,8 @@ class Intake:
         read before they are asked for: as many as would fit if all were as large as the largest of
         late, but one always. Reading runs in threads: decoding a PNG releases the interpreter, and
         on a network share the wait is the file server's.
+    most_spooled
+        Bytes of images in the spool, at most; None for no limit.
     spooled
         Whether offered images are in the spool. If not, they are kept in memory until their frame
         has ended, and a frame whose image an earlier process had waits until it is offered again.
@@ -99,6 +101,7 @@ class Intake:
         most_bytes: int,
         spooled: bool,
         limits: ReadLimits = DEFAULT_READ_LIMITS,
+        most_spooled: int | None = None,
     ) -> None:
         self._limits = limits
         self.kept_frames = 0
@@ -109,6 +112,7 @@ class Intake:
         self._most_bytes = most_bytes
         self._ahead = min(READ_AHEAD, most_frames)
         self._spooled = spooled
+        self._most_spooled = most_spooled
         self._large = 1.0
         self._rows: deque[LedgerFrame] = deque()
         self._read_through = -1
@@ -139,11 +143,18 @@ class Intake:
     def room(self, asked: int) -> int:
         """Return how many of so many offered images can be taken in now."""
         if self._spooled:
-            return asked
+            return self._room_on_disk(asked)
         if not self.kept_frames:
             return 1
         fitting = int((self._most_bytes - self.kept_bytes) / self._large)
         return max(0, min(asked, self._most_frames - self.kept_frames, fitting))
+
+    def _room_on_disk(self, asked: int) -> int:
+        if self._most_spooled is None:
+            return asked
+        if not self._spool.bytes:
+            return 1
+        return max(0, min(asked, int((self._most_spooled - self._spool.bytes) / self._large)))
 
     def awaits(self, seq: int) -> bool:
         """Say whether a frame is open, and its image is nowhere here."""

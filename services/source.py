@@ -107,6 +107,7 @@ class Source:
             most_bytes=table.window_bytes,
             spooled=table.spool,
             limits=limits,
+            most_spooled=table.spool_bytes,
         )
         self._flusher = (
             Flusher((places.spool, self.ledger.log), clock=clock)
@@ -138,6 +139,7 @@ class Source:
             self._poller_of_all = Poller([*ends, self._reception.end])
         self._ready: tuple[LedgerFrame, Prepared] | None = None
         self._ended: dict[int, str] = {}
+        self._detectors_wait = False
         self._pulse = Pulse("source", topology.chain.beats, self._figures)
 
     @property
@@ -157,6 +159,7 @@ class Source:
             timeout_ms = 0
         room = self._intake.room(OFFERS_A_TURN)
         reception = self._reception if room else None
+        self._detectors_wait = not room
         poller = self._poller if reception is None else self._poller_of_all
         ready = poller.wait(timeout_ms)
         if self._closed in ready:
@@ -299,12 +302,17 @@ class Source:
 
     def _figures(self) -> dict[str, Any]:
         now = self._clock()
+        oldest = self.ledger.oldest_open_unix()
         return {
             "accepted": self.accepted,
             "open": self.open,
             "in_flight": self.window.frames,
             "in_flight_bytes": self.window.bytes,
             "oldest_s": round(self.window.oldest_age(now), 3),
+            # By the wall clock, perhaps of an earlier process: people see it, nothing hangs on it.
+            "lag_s": 0.0 if oldest is None else round(max(0.0, time.time() - oldest), 1),
+            "spool_bytes": self._spool.bytes,
+            "detectors_wait": int(self._detectors_wait),
             "refused": 0 if self._reception is None else self._reception.refused,
             "resent": self.resent,
             **self._bad.figures(),

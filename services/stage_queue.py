@@ -154,12 +154,12 @@ class StageQueue:
     def _give_out(self) -> None:
         while (leased := self.dispatch.assign(self._clock())) is not None:
             peer, entry = leased
-            if not self._work.send(peer, self._parts(entry)):
+            if not self._work.send(peer, self._parts(entry)) and self._is_dead(peer):
                 self._log.warning("worker.gone", worker=self._names.get(peer), frame=entry.key)
                 if self.dispatch.suspect(peer) is not entry:
                     self._blame(peer, "died")
                 self._names.pop(peer, None)
-                self._bury(self.dispatch.undelivered(peer))
+                self._bury(self.dispatch.undelivered(peer, entry))
 
     def _parts(self, entry: Entry) -> Sequence[Any]:
         if not entry.deaths:
@@ -174,7 +174,7 @@ class StageQueue:
         self._probed = now
         probe = encode(Probe())
         for peer in self.dispatch.peers:
-            if not self._work.send(peer, probe):
+            if not self._work.send(peer, probe) and self._is_dead(peer):
                 self._log.warning("worker.lost", worker=self._names.get(peer))
                 self._blame(peer, "died")
                 self._names.pop(peer, None)
@@ -199,6 +199,11 @@ class StageQueue:
                 ended_unix=now,
             )
         )
+
+    def _is_dead(self, peer: bytes) -> bool:
+        """Say of a worker that is gone whether it left without a word: its last may lie unread."""
+        self._hear_workers()
+        return peer in self.dispatch.peers
 
     def _bury(self, dead: list[Entry]) -> None:
         for entry in dead:

@@ -259,5 +259,12 @@ def _show(answer: Answer) -> None:
     if status.bad_input:
         told = ", ".join(f"{name} {count}" for name, count in status.bad_input.items())
         complain(f"refused as no messages of this chain: {told}; their logs say what came")
+    if status.open > status.in_flight or status.detectors_wait:
+        waiting = max(0, status.open - status.in_flight)
+        out.print(
+            f"behind the detectors by {status.lag_s:.0f} s: {waiting} frames wait at the source, "
+            f"{status.spool_mib:.1f} MiB in its spool"
+            + ("; as much as may be, so detectors wait" if status.detectors_wait else "")
+        )
     if status.waits_for_disk:
         complain(f"the disk of {answer.figures['out']} is full; the chain waits for room")

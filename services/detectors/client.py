@@ -25,6 +25,9 @@ from services.runtime.endpoints import Requester
 
 WINDOW = 8
 OFFER_AGAIN_S = 5.0
+OFFER_AGAIN_AT_MOST_S = 20.0
+"""Until an offer that is not answered is made again: twice as long each time, since a source that
+is far behind leaves all of them lying."""
 SLICE_MS = 50
 
 
@@ -44,6 +47,7 @@ class _Pending:
     parent_id: str
     parts: list[Buffer]
     offered: float
+    patience_s: float = OFFER_AGAIN_S
 
 
 class Detector:
@@ -177,6 +181,7 @@ class Detector:
 
     def _offer_again(self, now: float) -> None:
         for pending in self._pending.values():
-            if now - pending.offered > OFFER_AGAIN_S:
+            if now - pending.offered > pending.patience_s:
                 pending.offered = now
+                pending.patience_s = min(2 * pending.patience_s, OFFER_AGAIN_AT_MOST_S)
                 self._socket.send(pending.parts)

@@ -201,9 +201,11 @@ class Dispatch:
         self._suspended[peer] = owed
         return dead
 
-    def undelivered(self, peer: bytes) -> list[Entry]:
+    def undelivered(self, peer: bytes, newest: Entry) -> list[Entry]:
         """Forget a worker that was gone before its newest lease reached it."""
-        self._waiting.appendleft(self._workers[peer].leases.pop())
+        worker = self._workers.get(peer)
+        if worker is not None and worker.leases and worker.leases[-1] is newest:
+            self._waiting.appendleft(worker.leases.pop())
         return self.lost(peer)
 
     def overdue(self, now: float) -> list[bytes]:

@@ -323,6 +323,12 @@ class Ledger:
         """Count the frames that are not closed."""
         return self._number("SELECT count(*) FROM frames WHERE outcome IS NULL")
 
+    def oldest_open_unix(self) -> float | None:
+        """Return when the open frame with the lowest number was accepted; None if none is open."""
+        query = "SELECT accepted_unix FROM frames WHERE outcome IS NULL ORDER BY seq LIMIT 1"
+        row = self._db.execute(query).fetchone()
+        return None if row is None else float(row[0])
+
     def highest(self) -> int:
         """Return the highest sequence number; -1 when there is none."""
         return self._number("SELECT ifnull(max(seq), -1) FROM frames")

@@ -46,13 +46,18 @@ class Spool:
         self._dead_letters = dead_letters
         self._keepsakes = keepsakes
         self._keep_first = keep_first
+        self.bytes = 0
+        """Of the images that are here."""
         folder.mkdir(parents=True, exist_ok=True)
         for leftover in folder.glob("*.partial"):
             leftover.unlink()
+        for seq in self.seqs():
+            self.bytes += self._size(seq)
 
     def write(self, seq: int, parts: Sequence[Buffer]) -> None:
         """Write a message; `OSError` when the disk does not take it."""
         _write_whole(self._folder / name_of(seq), parts, flushed=self._flushed)
+        self.bytes += self._size(seq)
 
     def flush_names(self) -> None:
         """Return when the names of written files are on the disk too, if they are to be."""
@@ -82,12 +87,19 @@ class Spool:
 
     def close(self, seq: int, *, failed: bool) -> None:
         """Forget a frame that is closed, or move it where it is wanted."""
+        self.bytes = max(0, self.bytes - self._size(seq))
         if failed:
             self._move(seq, self._dead_letters)
         elif seq < self._keep_first:
             self._move(seq, self._keepsakes)
         else:
             (self._folder / name_of(seq)).unlink(missing_ok=True)
+
+    def _size(self, seq: int) -> int:
+        try:
+            return (self._folder / name_of(seq)).stat().st_size
+        except FileNotFoundError:
+            return 0
 
     def _move(self, seq: int, folder: Path) -> None:
         path = self._folder / name_of(seq)

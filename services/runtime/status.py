@@ -50,6 +50,12 @@ class ChainStatus(Struct, frozen=True, kw_only=True):
     """By service: messages that were none, and connections that spoke something else."""
     waits_for_disk: bool = False
     """Whether source or sink has something to write that the disk does not take."""
+    lag_s: float = 0.0
+    """Age of the frame that was accepted first of those that are open."""
+    spool_mib: float = 0.0
+    """Images of open frames on the source's disk."""
+    detectors_wait: bool = False
+    """Whether as many images are in the chain, or in the spool, as may be."""
     stages: tuple[StageStatus, ...]
     memory_mib: dict[str, float]
     """Resident memory of each process, `service (process id)`."""
@@ -123,6 +129,9 @@ class Status:
                 if (count := int(figures.get("undecodable", 0)) + int(figures.get("strangers", 0)))
             },
             waits_for_disk=any(f.get("waits_for_disk", 0) for f in (source, sink)),
+            lag_s=float(source.get("lag_s", 0.0)),
+            spool_mib=round(float(source.get("spool_bytes", 0)) / 2**20, 1),
+            detectors_wait=bool(source.get("detectors_wait", 0)),
             stages=tuple(self._stage(name) for name in self._stages),
             memory_mib={
                 f"{beat.service} ({beat.pid})": float(beat.figures.get("memory_mib", 0.0))

@@ -82,6 +82,9 @@ class SourceTable(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     spool: bool = True
     """Offered images are on disk before they are accepted. If not, they are in memory only, and an
     offer is answered when its frame has ended: until then the detector keeps the image."""
+    spool_bytes: Positive | None = None
+    """Images of open frames on the disk, at most; a detector that is faster than the chain for so
+    long then waits. None takes what the disk has. A single larger image passes, alone."""
     holds_first_queue: bool = False
     """The first stage's queue runs in the source's process: an image crosses a socket less."""
     keep_first: Annotated[int, Meta(ge=0, le=2**62)] = 100

@@ -50,6 +50,11 @@ class Gate:
         """Return the process id of the worker that is held; None when there is none yet."""
         return next((int(p.suffix[1:]) for p in self._gate.parent.glob("gate.*")), None)
 
+    def forget(self) -> None:
+        """Take away what a worker that was killed there has left."""
+        for path in self._gate.parent.glob("gate.*"):
+            path.unlink()
+
     def open(self) -> None:
         """Let it go on."""
         for path in self._gate.parent.glob("gate.*"):

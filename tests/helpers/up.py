@@ -70,8 +70,13 @@ class Up:
         figures: dict[str, Any] = json.loads(done.stdout)
         return figures
 
-    def until(self, done: Any) -> dict[str, Any]:  # noqa: ANN401 - a lambda over the figures
-        deadline = time.monotonic() + 120
+    def until(
+        self,
+        done: Any,  # noqa: ANN401 - a lambda over the figures
+        *,
+        deadline_s: float = 120.0,
+    ) -> dict[str, Any]:
+        deadline = time.monotonic() + deadline_s
         while not done(figures := self.status()):
             assert time.monotonic() < deadline, figures
         return figures

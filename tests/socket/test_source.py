@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
@@ -619,6 +620,46 @@ def test_the_topology_limits_images_from_files_and_from_detectors_by_name(
         assert around.answers(offer(2, IMAGE[:16]))[0].offer == 2
     finally:
         around.stop()
+
+
+def test_a_full_spool_makes_detectors_wait_and_holds_no_more_than_it_may(
+    topology: Topology, places: Places
+) -> None:
+    limit = 7 * IMAGE.nbytes
+    source = msgspec.structs.replace(topology.source, spool_bytes=limit)
+    around = Around(msgspec.structs.replace(topology, source=source), places)
+    thread = around.send_in_thread(20)
+    most = 0
+
+    def turn() -> None:
+        nonlocal most
+        around.turn()
+        most = max(most, sum(path.stat().st_size for path in places.spool.iterdir()))
+
+    until(lambda: around.source._figures()["detectors_wait"], turn)
+    figures = around.source._figures()
+    assert figures["open"] < 8
+    assert 0 < figures["spool_bytes"] <= limit
+    for done in range(20):
+        until(lambda: len(around.frames) > done, turn)  # noqa: B023 - called at once
+        around.close_frames(done)
+    until(lambda: not thread.is_alive(), turn)
+    until(lambda: around.source.drained, turn)
+    assert most <= limit
+    assert around.source._figures()["spool_bytes"] == 0
+    assert around.source.accepted == 20
+    around.stop()
+
+
+def test_the_lag_is_the_age_of_the_first_open_frame(around: Around) -> None:
+    assert around.source._figures()["lag_s"] == 0
+    around.answers(offer(1), offer(2))
+    oldest = around.source.ledger.oldest_open_unix()
+    assert oldest is not None
+    assert around.source._figures()["lag_s"] == pytest.approx(time.time() - oldest, abs=0.2)
+    around.close_frames(0, 1)
+    around.until(lambda: around.source.drained)
+    assert around.source._figures()["lag_s"] == 0
 
 
 def test_a_client_without_a_source_says_so() -> None:

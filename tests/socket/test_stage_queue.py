@@ -134,6 +134,23 @@ def test_the_frames_of_a_worker_that_vanishes_go_to_another(chain: Chain) -> Non
     assert np.array_equal(frames[1].image, frame(1).image)
 
 
+def test_what_a_leaving_worker_said_is_heard_before_it_is_taken_for_dead(chain: Chain) -> None:
+    """It may be gone by the time the queue turns to its probes, its good-bye yet unread."""
+    chain.push(0, 1, 2)
+    leaving = chain.worker_socket()
+    leaving.send(encode(Credit(frames=2, outstanding=2)))
+    chain.next_frame(leaving)
+    leaving.send(encode(Credit(frames=0, outstanding=1, done=(("r", 0),), leaving=True)))
+    leaving.close()
+    until(lambda: not chain.queue.dispatch.workers, lambda: chain.queue.turn(set()))
+    assert chain.queue.dispatch.figures.workers_lost == 0
+    assert chain.queue.dispatch.figures.redelivered == 0
+    heir = chain.worker_socket()
+    heir.send(encode(Credit(frames=2, outstanding=2)))
+    frames = [chain.next_frame(heir) for _ in range(2)]
+    assert [(f.envelope.seq, f.envelope.attempt) for f in frames] == [(1, 1), (2, 1)]
+
+
 def test_a_frame_that_takes_three_workers_down_is_a_dead_letter(chain: Chain) -> None:
     chain.push(0)
     for number in range(3):

@@ -8,7 +8,7 @@ import shutil
 import signal
 import socket
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import psutil
 import pytest
 
 from services.megalibrary import write_megalibrary
+from services.results import ResultStore
 from services.runtime.places import Places
 from tests.helpers.command import haadflow, start, wait_for_services
 from tests.helpers.up import FEW_CORES, SHIPPED, Up
@@ -32,6 +33,13 @@ def up(tmp_path: Path) -> Iterator[Up]:
         yield chain
 
 
+@pytest.fixture
+def small_spool(tmp_path: Path) -> Iterator[Up]:
+    """A chain that takes no more from detectors than it can go on with at once."""
+    with Up(tmp_path, {"window_frames = 64": "spool_bytes = 1_000_000"}) as chain:
+        yield chain
+
+
 @pytest.fixture(scope="module")
 def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("library") / "images"
@@ -39,29 +47,65 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+class Stream:
+    """Senders that follow each other, so that images stream for as long as a test wants."""
+
+    def __init__(self, library: Path, up: Up) -> None:
+        self.sent = 0
+        self._command = ("send", library, "--repeat", str(ROUNDS), "--topology", up.topology)
+        self._up = up
+        self._sending = start(*self._command)
+
+    def until(self, done: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+        return self._up.until(lambda figures: self._flows() and done(figures))
+
+    def until_more_located(self) -> None:
+        now = self._up.status()["located"]
+        self.until(lambda figures: figures["located"] > now)
+
+    def end(self) -> None:
+        output, _ = self._sending.communicate(timeout=120)
+        assert self._sending.returncode == 0, output
+        self.sent += N * ROUNDS
+
+    def _flows(self) -> bool:
+        if self._sending.poll() is not None:
+            self.end()
+            self._sending = start(*self._command)
+        return True
+
+
 def workers_of(figures: dict[str, Any], stage: str) -> int:
     (row,) = [row for row in figures["stages"] if row["stage"] == stage]
     return int(row["workers"])
 
 
-def test_scaling_while_images_stream_loses_nothing(up: Up, library: Path) -> None:
-    sending = start("send", library, "--repeat", str(ROUNDS), "--topology", up.topology)
-    up.until(lambda figures: figures["located"] > 0)
-    up.scale("preprocessing=3")
-    up.until(lambda figures: workers_of(figures, "preprocessing") == 3)
-    up.scale("preprocessing=1")
-    up.until(lambda figures: workers_of(figures, "preprocessing") == 1)
-    output, _ = sending.communicate(timeout=120)
-    assert sending.returncode == 0, output
+def test_scaling_and_ending_workers_while_images_stream_leaves_no_trace(
+    small_spool: Up, library: Path
+) -> None:
+    """They finish the frame in hand: none is lost, and none is given out twice."""
+    up = small_spool
+    stream = Stream(library, up)
+    for workers in (1, 4, 1):
+        up.scale(f"preprocessing={workers}")
+        stream.until(lambda figures: workers_of(figures, "preprocessing") == workers)  # noqa: B023
+        stream.until_more_located()
+    for worker in up.processes("clustering.worker"):
+        worker.terminate()
+    stream.until(lambda figures: figures["restarts"] == 1)
+    stream.until_more_located()
+    stream.end()
     figures = up.until(lambda figures: figures["open"] == 0)
-    assert figures["accepted"] == figures["located"] == N * ROUNDS
+    assert figures["accepted"] == figures["located"] == stream.sent
     assert all(row["redelivered"] == 0 for row in figures["stages"])
+    with ResultStore(Places(up.out).results) as store:
+        assert {outcome.envelope.attempt for outcome in store.results()} == {1}
     down = haadflow("down", "--pictures", "2", "--topology", up.topology)
     assert down.returncode == 0, down.stderr
     assert not psutil.pid_exists(up.pid)
     assert haadflow("verify", up.out).returncode == 0
     assert (up.out / "boxes.csv").exists()
-    assert (up.out / "frames.csv").read_text().count("\n") == N * ROUNDS + 1
+    assert (up.out / "frames.csv").read_text().count("\n") == stream.sent + 1
 
 
 def test_a_killed_worker_is_replaced_and_its_frame_is_not_lost(up: Up, library: Path) -> None:

@@ -177,9 +177,21 @@ def test_a_worker_gone_before_its_frame_left_has_not_been_killed_by_it() -> None
     dispatch = filled(0)
     for _ in range(5):
         ask(dispatch, ANN)
-        assigned(dispatch)
-        assert dispatch.undelivered(ANN) == []
+        leased = dispatch.assign(0.0)
+        assert leased is not None
+        assert dispatch.undelivered(*leased) == []
     assert dispatch.waiting == 1
+
+
+def test_a_worker_that_was_gone_when_a_frame_was_for_it_may_have_left_in_peace() -> None:
+    dispatch = filled(0)
+    ask(dispatch, ANN)
+    leased = dispatch.assign(0.0)
+    assert leased is not None
+    dispatch.credit(ANN, 0, [], 0.0, outstanding=1, leaving=True)
+    ask(dispatch, ANN)  # nonsense, but it can be sent
+    assert dispatch.undelivered(*leased) == []
+    assert (dispatch.waiting, dispatch.leased, dispatch.workers) == (1, 0, ())
 
 
 @pytest.mark.parametrize("max_deaths", [1, 3])

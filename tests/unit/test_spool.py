@@ -42,6 +42,18 @@ def test_the_first_frames_are_kept_for_the_pictures(spool: Spool, tmp_path: Path
     assert [path.name for path in (tmp_path / "first").iterdir()] == ["000000000004.hf"]
 
 
+def test_what_is_here_is_counted_also_by_the_next_to_come(spool: Spool, tmp_path: Path) -> None:
+    for seq in range(3):
+        spool.write(seq, [b"HF\x01", b"header", b"pixels"])
+    one = spool.bytes // 3
+    spool.close(0, failed=False)
+    spool.close(0, failed=False)
+    spool.close(1, failed=True)
+    assert spool.bytes == one > 0
+    again = Spool(tmp_path / "spool", tmp_path / "deadletter", tmp_path / "kept")
+    assert again.bytes == one
+
+
 def test_a_torn_file_is_named_wherever_it_is_cut(spool: Spool, tmp_path: Path) -> None:
     spool.write(7, [b"HF\x01", b"header"])
     (path,) = (tmp_path / "spool").iterdir()
