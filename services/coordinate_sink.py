@@ -19,6 +19,7 @@ from protocols.messages import Closed, Failed, Located, Outcome, Rejected, Start
 from .results import ResultStore, StoreError, Writer
 from .runtime.disk import AGAIN_S, is_full
 from .runtime.endpoints import Inlet, Outlet, Poller
+from .runtime.keyring import Keyring
 from .runtime.places import Places
 from .runtime.process import Pulse, Stop
 from .runtime.topology import Topology
@@ -46,15 +47,23 @@ class CoordinateSink:
         self.store = ResultStore(places.results, writer=Writer.this())
         self.undecodable = 0
         self._log = structlog.get_logger()
-        self._results = Inlet(topology.sink.results)
-        self._source = Outlet(topology.source.closed)
+        keyring = Keyring.of(topology)
+        self._results = Inlet(topology.sink.results, curve=keyring.listen("sink.results"))
+        self._source = Outlet(
+            topology.source.closed, curve=keyring.connect("sink", "source.closed")
+        )
         self._poller = Poller([self._results])
         self._pause = pause
         self._clock = clock
         self._last_commit = -STREAMING_S
         self._uncommitted: dict[tuple[str, int], Outcome] = {}
         self._unsaid: deque[Closed | Started] = deque()
-        self._pulse = Pulse("sink", topology.chain.beats, self._figures)
+        self._pulse = Pulse(
+            "sink",
+            topology.chain.beats,
+            self._figures,
+            curve=keyring.connect("sink", "chain.beats"),
+        )
         self._unsaid.append(Started(service="sink", epoch=self._pulse.epoch))
 
     def step(self, timeout_ms: float = IDLE_MS) -> int:

@@ -20,7 +20,7 @@ from protocols.messages import Accepted, Offer, Refused, SurveyImage
 
 from .detectors.metadata import MetadataError, checked_from_sender
 from .intake import Intake, Prepared, first_envelope
-from .runtime.endpoints import Dispatcher
+from .runtime.endpoints import Curve, Dispatcher
 from .runtime.ledger import Ledger, LedgerFrame, NewFrame
 from .runtime.spool import Spool
 
@@ -45,12 +45,22 @@ class Reception:
         Where frames are written down, and where their images go from here.
     spool
         Where images are kept; None keeps them in memory.
+    curve
+        Keys of the end, if there are any.
     """
 
-    def __init__(self, address: str, ledger: Ledger, intake: Intake, spool: Spool | None) -> None:
+    def __init__(
+        self,
+        address: str,
+        ledger: Ledger,
+        intake: Intake,
+        spool: Spool | None,
+        *,
+        curve: Curve | None = None,
+    ) -> None:
         self.accepted = 0
         self.refused = 0
-        self.end = Dispatcher(address, waiting=OFFERS_A_TURN)
+        self.end = Dispatcher(address, waiting=OFFERS_A_TURN, curve=curve)
         self._ledger = ledger
         self._intake = intake
         self._spool = spool

@@ -22,6 +22,7 @@ from .intake import Intake, Prepared
 from .reception import OFFERS_A_TURN, Reception
 from .runtime.disk import is_full
 from .runtime.endpoints import Inlet, Outlet, Poller, Socket
+from .runtime.keyring import Keyring
 from .runtime.ledger import Ledger, LedgerFrame
 from .runtime.places import Places
 from .runtime.process import Pulse, Stop
@@ -91,22 +92,36 @@ class Source:
             most_bytes=table.window_bytes,
             spooled=table.spool,
         )
+        keyring = Keyring.of(topology)
         self._reception = (
-            Reception(table.offers, self.ledger, self._intake, self._spool if table.spool else None)
+            Reception(
+                table.offers,
+                self.ledger,
+                self._intake,
+                self._spool if table.spool else None,
+                curve=keyring.listen("source.offers"),
+            )
             if table.offers
             else None
         )
-        self._closed = Inlet(table.closed)
+        self._closed = Inlet(table.closed, curve=keyring.listen("source.closed"))
         self._queue = queue
-        self._chain = queue or Outlet(topology.stage[0].frames)
-        self._sink = Outlet(topology.sink.results)
+        self._chain = queue or Outlet(
+            topology.stage[0].frames, curve=keyring.connect("source", "first_stage.frames")
+        )
+        self._sink = Outlet(topology.sink.results, curve=keyring.connect("source", "sink.results"))
         ends = [self._closed, *(queue.ends if queue is not None else ())]
         self._poller = Poller(ends)
         if self._reception is not None:
             self._poller_of_all = Poller([*ends, self._reception.end])
         self._ready: tuple[LedgerFrame, Prepared] | None = None
         self._ended: dict[int, str] = {}
-        self._pulse = Pulse("source", topology.chain.beats, self._figures)
+        self._pulse = Pulse(
+            "source",
+            topology.chain.beats,
+            self._figures,
+            curve=keyring.connect("source", "chain.beats"),
+        )
 
     @property
     def drained(self) -> bool:
@@ -159,6 +174,8 @@ class Source:
                 continue
             if isinstance(message, Started):
                 self._hear_start(message)
+            elif self._closed.sender not in (None, "sink"):
+                self._log.warning("acknowledgement.not_the_sinks", sender=self._closed.sender)
             elif message.run == self.ledger.run:
                 self._ended.update(zip(message.seqs, message.outcomes, strict=True))
                 if not message.seqs:

@@ -19,6 +19,7 @@ from protocols.messages import Credit, Failed, Probe, Started
 
 from .runtime.dispatch import Dispatch, Entry
 from .runtime.endpoints import Dispatcher, Inlet, Outlet, Poller, Socket
+from .runtime.keyring import Keyring, frames_end
 from .runtime.process import Pulse, Stop
 from .runtime.topology import Topology
 
@@ -56,16 +57,26 @@ class StageQueue:
         self._clock = clock
         self._probed = 0.0
         self._log = structlog.get_logger(stage=stage)
-        self._frames = None if here else Inlet(table.frames)
-        self._work = Dispatcher(table.work)
-        self._sink = Outlet(topology.sink.results)
-        self._acknowledge = Outlet(topology.source.closed)
+        keyring = Keyring.of(topology)
+        self._frames = (
+            None if here else Inlet(table.frames, curve=keyring.listen(frames_end(topology, stage)))
+        )
+        self._work = Dispatcher(table.work, curve=keyring.listen("stage.work"))
+        self._sink = Outlet(topology.sink.results, curve=keyring.connect("queue", "sink.results"))
+        self._acknowledge = Outlet(
+            topology.source.closed, curve=keyring.connect("queue", "source.closed")
+        )
         self.ends: tuple[Socket, ...] = (
             (self._work,) if self._frames is None else (self._frames, self._work)
         )
         self._poller = Poller(self.ends)
         self._unsaid: deque[tuple[Outlet, Any]] = deque()
-        self._pulse = Pulse(f"{stage}.queue", topology.chain.beats, self._figures)
+        self._pulse = Pulse(
+            f"{stage}.queue",
+            topology.chain.beats,
+            self._figures,
+            curve=keyring.connect("queue", "chain.beats"),
+        )
         started = Started(service=f"{stage}.queue", epoch=self._pulse.epoch)
         self._unsaid.append((self._acknowledge, started))
 

@@ -26,6 +26,7 @@ def send_files(
     table: Path | None,
     repeat: int,
     patience_s: float,
+    keys: Path | None,
 ) -> None:
     """Send files and print how many were accepted; end with status 3 when some were not."""
     try:
@@ -35,7 +36,7 @@ def send_files(
         fail(str(error))
     if not found:
         fail("no images there: PNG, TIFF, JPEG or NPY files are taken")
-    detector = Detector(address, name="haadflow send", patience_s=patience_s)
+    detector = Detector(address, name="haadflow send", patience_s=patience_s, keys=keys)
     unreadable = 0
     columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
     try:

@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from protocols.messages import Beat
 
+from .guard import turned_away
 from .topology import Topology
 
 STALE_S = 3.0
@@ -44,6 +45,8 @@ class ChainStatus(Struct, frozen=True, kw_only=True):
     """Outcomes committed per second, over the last five."""
     waits_for_disk: bool = False
     """Whether source or sink has something to write that the disk does not take."""
+    turned_away: int = 0
+    """Times that a peer without a key for it came to an end of the processes that run now."""
     stages: tuple[StageStatus, ...]
     memory_mib: dict[str, float]
     """Resident memory of each process, `service (process id)`."""
@@ -105,6 +108,8 @@ class Status:
             failed=int(sink.get("failed", 0)),
             rate=self._rate("sink"),
             waits_for_disk=any(f.get("waits_for_disk", 0) for f in (source, sink)),
+            turned_away=turned_away()
+            + sum(int(beat.figures.get("turned_away", 0)) for beat, _ in self._newest.values()),
             stages=tuple(self._stage(name) for name in self._stages),
             memory_mib={
                 f"{beat.service} ({beat.pid})": float(beat.figures.get("memory_mib", 0.0))

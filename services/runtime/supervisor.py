@@ -26,6 +26,7 @@ from protocols.messages import Beat
 from . import exit_codes
 from .disk import is_full
 from .endpoints import Inlet, Poller, Socket
+from .keyring import Keyring
 from .places import Places
 from .process import ONE_THREAD, PARENT
 from .status import Status
@@ -102,7 +103,8 @@ class Supervisor:
         self._looked = self._awake_since = clock()
         places.make()
         topology.save(places.topology)
-        self._beats = Inlet(topology.chain.beats, high_water_mark=10_000)
+        curve = Keyring.of(topology).listen("chain.beats")
+        self._beats = Inlet(topology.chain.beats, high_water_mark=10_000, curve=curve)
 
     def start(self) -> None:
         """Start every process; returns at once."""

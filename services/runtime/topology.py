@@ -6,6 +6,7 @@ place in it. Nothing here connects anything.
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import os
 import re
@@ -107,6 +108,16 @@ class StageTable(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return self.parameters.get(stage, {}) if self.stages else self.parameters
 
 
+class SecurityTable(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Who may reach the chain's ends (docs/security.md)."""
+
+    keys: Annotated[str, Meta(min_length=1)] | None = None
+    """Folder of this host's keys; relative to the topology's file. With it every end is encrypted
+    and lets in keys of its list only."""
+    open_network: bool = False
+    """Addresses other machines can reach are meant to be open, without keys, to all of them."""
+
+
 class Topology(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A whole chain, stages in the order frames pass them."""
 
@@ -114,6 +125,7 @@ class Topology(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     chain: ChainTable = field(default_factory=ChainTable)
     source: SourceTable = field(default_factory=SourceTable)
     sink: SinkTable = field(default_factory=SinkTable)
+    security: SecurityTable = field(default_factory=SecurityTable)
 
     def stage_named(self, name: str) -> StageTable:
         """Return a stage's table; `TopologyError` names those there are."""
@@ -135,6 +147,14 @@ class Topology(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         chain = msgspec.structs.replace(self.chain, out=str(out))
         return msgspec.structs.replace(self, chain=chain)
 
+    def with_keys_beside(self, file: Path) -> Self:
+        """Return the same chain with its folder of keys absolute, as seen from the file."""
+        if self.security.keys is None:
+            return self
+        keys = str(file.absolute().parent / self.security.keys)
+        security = msgspec.structs.replace(self.security, keys=keys)
+        return msgspec.structs.replace(self, security=security)
+
     @classmethod
     def load(cls, path: Path) -> Self:
         """Read and check a `.toml` or `.json` file."""
@@ -147,6 +167,7 @@ class Topology(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             raise TopologyError(f"{path}: {error}") from error
         try:
             topology = msgspec.convert(settings, cls)
+            topology = topology.with_keys_beside(path)
             topology.check()
         except (msgspec.ValidationError, TopologyError) as error:
             raise TopologyError(f"{path}: {error}") from error
@@ -171,6 +192,21 @@ class Topology(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             if addresses.count(address) > 1:
                 raise TopologyError(f"{where}: address {address} is used twice")
             _check_address(where, address)
+            if self.is_open and not self.security.open_network and not is_local(address):
+                raise TopologyError(
+                    f"{where}: other machines can reach {address}, and there are no keys. Set "
+                    "security.keys to a folder that `haadflow keys new` has made, or "
+                    "security.open_network = true if everybody there may use this chain"
+                )
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there are no keys: who reaches an address may use it."""
+        return self.security.keys is None
+
+    def reachable(self) -> list[str]:
+        """Return the addresses that other machines can reach."""
+        return [address for _, address in self.addresses() if not is_local(address)]
 
     def _check_hosted(self) -> None:
         hosted = Counter(stage for table in self.stage for stage in table.hosted)
@@ -212,6 +248,17 @@ def _check_address(where: str, address: str) -> None:
     port = int(re.sub(r".*:", "", address))
     if not 1 <= port <= 65535:
         raise TopologyError(f"{where}: port {port}; expected 1 to 65535")
+
+
+def is_local(address: str) -> bool:
+    """Say whether only processes of this machine can reach an address."""
+    if address.startswith("ipc://"):
+        return True
+    host = address.removeprefix("tcp://").rpartition(":")[0].strip("[]")
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 STAGES = ("quality_gate", "preprocessing", "clustering", "boxing")
