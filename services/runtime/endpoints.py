@@ -50,6 +50,8 @@ BIND_PATIENCE_S = 1.0
 BIND_AGAIN_S = 0.05
 
 
+HANDSHAKE_MS = 3_000
+"""Who has not shown an allowed key by then is disconnected; our own ends then try again."""
 DROPPED_AT_ONCE = 64
 """Messages of peers that are not let in any more, thrown away before others get their turn."""
 KEY_CHARS, KEY_BYTES = 40, 32
@@ -153,6 +155,7 @@ class Socket:
     def _lock(self, curve: Curve) -> None:
         self._socket.setsockopt(zmq.CURVE_PUBLICKEY, curve.public)
         self._socket.setsockopt(zmq.CURVE_SECRETKEY, curve.secret)
+        self._socket.setsockopt(zmq.HANDSHAKE_IVL, HANDSHAKE_MS)
         if curve.guard is None:
             self._socket.setsockopt(zmq.CURVE_SERVERKEY, curve.server)
             return

@@ -24,7 +24,7 @@ from .roles import MAY_CONNECT, End
 
 ZAP = "inproc://zeromq.zap.01"
 LOOK_MS = 250
-"""The list is looked at so often for the connections that are there; for a new one, always."""
+"""Until an end that listens newly is followed, at most."""
 LOG_AGAIN_S = 10.0
 """The same peer turned away for the same reason is logged once in so long, with the count."""
 REMEMBERED = 1_000
@@ -61,7 +61,7 @@ class EndGuard:
 
     def role_of(self, key: str, address: str) -> str | None:
         """Return the role of who sent a message, None if it is not let in any more."""
-        entry = self.allowed.of(key)
+        entry = self.allowed.now(key)
         why = self.objection(entry)
         if why is None and entry is not None:
             return entry.role
@@ -142,8 +142,6 @@ class Doorkeeper:
 
     def _turn(self) -> None:
         ready = Poller([self._zap, *self._following]).wait(LOOK_MS)
-        for allowed in {guard.allowed for guard in list(self._guards.values())}:
-            allowed.refresh()
         while not self._to_follow.empty():
             guard, monitor = self._to_follow.get()
             self._following[monitor] = _Connections(guard, self)
@@ -172,7 +170,7 @@ class Doorkeeper:
             self._log.error("peer.unexpected", domain=repr(domain), mechanism=repr(mechanism))
             return False, b""
         key = key_text(credentials[0])
-        entry = guard.allowed.of(key)
+        entry = guard.allowed.now(key)
         why = guard.objection(entry)
         peer = address.decode(errors="replace")
         if why is not None:
@@ -190,8 +188,7 @@ class _Connections:
         self.guard = guard
         self._doorkeeper = doorkeeper
         self._coming: dict[int, str] = {}
-        self._failed: str | None = None
-        self._answered_no = False
+        self._failed = False
 
     def read(self, monitor: Monitor) -> bool:
         """Take in what has happened; return whether the end is closed."""
@@ -204,23 +201,23 @@ class _Connections:
     def _note(self, happened: Happening) -> None:
         if happened.kind == "accepted":
             self._coming[happened.value] = _address(happened.value)
-        elif happened.kind == "let in":
+        elif happened.kind in ("let in", "refused"):
+            # Its key has been asked about, which is in the log. It does not say which connection
+            # it was; the newest, most probably: a handshake takes milliseconds.
             if self._coming:
-                self._coming.popitem()  # it does not say which; the newest, most probably
-        elif happened.kind == "refused":
-            self._answered_no = True
+                self._coming.popitem()
         elif happened.kind == "failed":
-            self._failed = "its handshake failed: no CURVE, another server's key, or a replay"
+            self._failed = True
         elif happened.kind == "ended":
-            address = self._coming.pop(happened.value, None)
-            why = self._failed or ("it spoke no ZMTP 3" if address else None)
-            told = self._answered_no
-            self._failed, self._answered_no = None, False
-            if why is None or told:
-                return  # it had been let in, or what its key was answered has been logged
-            self._doorkeeper.turned_away_from(self.guard, address or UNKNOWN, why)
+            address = self._coming.pop(happened.value, UNKNOWN if self._failed else None)
+            if address is not None:
+                why = HANDSHAKE_FAILED if self._failed else NO_ZMTP
+                self._doorkeeper.turned_away_from(self.guard, address, why)
+            self._failed = False
 
 
+HANDSHAKE_FAILED = "its handshake failed: no CURVE, another server's key, a replay, or silence"
+NO_ZMTP = "it spoke no ZMTP 3"
 UNKNOWN = "unknown: gone too soon"
 
 

@@ -7,7 +7,7 @@
 =================== ==================================================================
 
 The list says whom an end that listens lets in, and which key a connecting end expects there. It is
-read again whenever it changes.
+read again whenever it changes: a look at its modification time costs two microseconds.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import fcntl
 import os
 import re
 import stat
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -60,10 +61,16 @@ class Allowed:
         self._by_key: dict[str, Entry] = {}
         self._seen: tuple[int, int, int] | None = None
         self._log = structlog.get_logger()
+        self._reading = threading.Lock()
         self._read()
 
     def of(self, public: str) -> Entry | None:
-        """Return what the list says of a key."""
+        """Return what the list said of a key when it was read last."""
+        return self._by_key.get(public)
+
+    def now(self, public: str) -> Entry | None:
+        """Return what the list says of a key, reading it again if it has changed."""
+        self._refresh()
         return self._by_key.get(public)
 
     def server(self, role: Role) -> str:
@@ -78,18 +85,21 @@ class Allowed:
             raise KeysError(f"{self.path}: {len(keys)} keys of the {role}; revoke all but one")
         return keys[0]
 
-    def refresh(self) -> None:
+    def _refresh(self) -> None:
         """Read the list again if it has changed. One that cannot be read leaves all as it was."""
         seen = self._look()
         if seen == self._seen:
             return
-        try:
-            self._read()
-        except KeysError as error:
-            self._seen = seen
-            self._log.error("allowed.unreadable", error=str(error))
-        else:
-            self._log.info("allowed.read", keys=sum(entry.allowed for entry in self.entries))
+        with self._reading:
+            if seen == self._seen:
+                return  # another thread has
+            try:
+                self._read()
+            except KeysError as error:
+                self._seen = seen
+                self._log.error("allowed.unreadable", error=str(error))
+            else:
+                self._log.info("allowed.read", keys=sum(entry.allowed for entry in self.entries))
 
     def _look(self) -> tuple[int, int, int] | None:
         try:
@@ -253,6 +263,9 @@ def _read_list(path: Path) -> tuple[Entry, ...]:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise KeysError(f"{path}: {error}") from error
+    if not lines:
+        # An editor that is just writing it: nobody is to be turned away for that.
+        raise KeysError(f"{path}: is empty; expected at least its heading")
     entries: dict[str, Entry] = {}
     for number, line in enumerate(lines, 1):
         if not line.strip() or line.startswith("#"):
