@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 HAADFLOW_DATA ?= $(if $(wildcard ../shared/data),$(abspath ../shared/data),)
 export HAADFLOW_DATA
 
-.PHONY: help install demo test lint bench bench-peers parity clean
+.PHONY: help install demo test lint audit bench bench-curve bench-peers parity clean
 
 help:
 	@echo "make demo    a synthetic megalibrary through the chain, pictures in haadflow-demo/"
@@ -13,6 +13,8 @@ help:
 	@echo "make lint    ruff, mypy --strict, import-linter"
 	@echo "make parity  agreement with the published code's outputs (needs HAADFLOW_DATA)"
 	@echo "make bench   speed, as a ratio to a plain baseline in the same run"
+	@echo "make bench-curve  what keys (CURVE) cost, one hop and the whole chain"
+	@echo "make audit   known weaknesses of the pinned versions, as OSV lists them (needs a network)"
 	@echo "make bench-peers  the chain beside multiprocessing, Dask and Ray (installs them once)"
 
 $(VENV)/.installed: pyproject.toml constraints.txt
@@ -46,6 +48,9 @@ parity: install
 
 bench: install
 	$(BIN)/python -m benchmarks
+
+bench-curve: install
+	$(BIN)/python -m benchmarks.curve
 
 bench-peers: install $(VENV)/.installed-peers
 	$(BIN)/python -m benchmarks.peers

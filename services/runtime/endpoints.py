@@ -50,8 +50,8 @@ BIND_PATIENCE_S = 1.0
 BIND_AGAIN_S = 0.05
 
 
-HANDSHAKE_MS = 3_000
-"""Who has not shown an allowed key by then is disconnected; our own ends then try again."""
+HANDSHAKE_MS = 5_000
+"""Who has not shown an allowed key by then is shown out; our own ends then try again."""
 DROPPED_AT_ONCE = 64
 """Messages of peers that are not let in any more, thrown away before others get their turn."""
 KEY_CHARS, KEY_BYTES = 40, 32
