@@ -6,7 +6,7 @@ HAADFLOW_DATA ?= $(if $(wildcard ../shared/data),$(abspath ../shared/data),)
 export HAADFLOW_DATA
 SOAK := tests/system/test_several_hosts.py tests/system/test_load.py
 
-.PHONY: help install demo test lint bench bench-peers bench-scaling parity fuzz chaos soak clean
+.PHONY: help install demo test lint audit parity bench bench-curve bench-peers bench-scaling fuzz chaos soak clean
 
 help:
 	@echo "make demo    a synthetic megalibrary through the chain, pictures in haadflow-demo/"
@@ -17,6 +17,8 @@ help:
 	@echo "make fuzz    the codec under a fuzzer, FUZZ_SECONDS=300 (installs it once)"
 	@echo "make chaos   more than 10,000 frames under random kills of every process; about ten minutes"
 	@echo "make soak    the tests of faults, hosts and load that take long; about five minutes"
+	@echo "make bench-curve  what keys (CURVE) cost, one hop and the whole chain"
+	@echo "make audit   known weaknesses of the pinned versions, as OSV lists them (needs a network)"
 	@echo "make bench-peers  the chain beside multiprocessing, Dask and Ray (installs them once)"
 	@echo "make bench-scaling  workers, cores, and the next bottleneck; writes docs/scaling.md"
 
@@ -61,6 +63,8 @@ chaos: install
 
 soak: install
 	HAADFLOW_SOAK=1 $(BIN)/python -m pytest -rP --timeout 1200 $(SOAK)
+bench-curve: install
+	$(BIN)/python -m benchmarks.curve
 
 bench-peers: install $(VENV)/.installed-peers
 	$(BIN)/python -m benchmarks.peers

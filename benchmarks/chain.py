@@ -27,7 +27,7 @@ from services.results import ResultStore
 from services.runtime.places import Places
 from services.runtime.process import PARENT
 from services.runtime.status import ChainStatus
-from services.runtime.topology import Topology, one_machine
+from services.runtime.topology import SecurityTable, Topology, one_machine
 
 READY_S = 60.0
 DOWN_S = 30.0
@@ -84,6 +84,8 @@ class Chain:
     adapt
         Changes the topology before the chain starts. A stage may have no workers: others then come
         to its queue.
+    keys
+        Folder of keys, for a chain whose ends are encrypted.
     """
 
     def __init__(
@@ -93,11 +95,15 @@ class Chain:
         together: bool = False,
         spool: bool = True,
         adapt: Callable[[Topology], Topology] = lambda topology: topology,
+        keys: Path | None = None,
     ) -> None:
+        self.keys = keys
         self.places = Places(folder)
         # Not in that folder: a Unix socket's path is short.
         self._sockets = Path(tempfile.mkdtemp(prefix="haadflow-bench-"))
-        self.topology = adapt(_topology(self._sockets, folder, together=together, spool=spool))
+        self.topology = adapt(
+            _topology(self._sockets, folder, together=together, spool=spool, keys=keys)
+        )
         self.started_unix = 0.0
         self._process: subprocess.Popen[bytes] | None = None
         self._services: dict[str, psutil.Process] = {}
@@ -267,13 +273,16 @@ class Chain:
         shutil.rmtree(self._sockets, ignore_errors=True)
 
 
-def _topology(sockets: Path, out: Path, *, together: bool, spool: bool) -> Topology:
+def _topology(
+    sockets: Path, out: Path, *, together: bool, spool: bool, keys: Path | None
+) -> Topology:
     """One worker a stage, as `run` has it on two cores, and a place for offers."""
     topology = one_machine(sockets, out=out, workers={}, parameters={}, together=together)
     source = msgspec.structs.replace(
         topology.source, offers=f"ipc://{sockets}/offers", keep_first=0, spool=spool
     )
-    return msgspec.structs.replace(topology, source=source)
+    security = SecurityTable(keys=None if keys is None else str(keys))
+    return msgspec.structs.replace(topology, source=source, security=security)
 
 
 def _machine_cpu() -> float:

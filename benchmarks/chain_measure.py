@@ -172,7 +172,7 @@ def stream(
     `window` is the number of offers without an answer.
     """
     before, own = chain.snapshot(), _own_cpu()
-    with Detector(chain.offers, name="bench", window=window) as detector:
+    with Detector(chain.offers, name="bench", window=window, keys=chain.keys) as detector:
         for image in islice(cycle(images), frames):
             detector.send(image, n_elements=3)
     end = chain.wait_for(before.committed + frames, look_every_s=0.005)

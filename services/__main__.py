@@ -15,6 +15,7 @@ import structlog
 from .runtime import exit_codes
 from .runtime.disk import is_damage
 from .runtime.endpoints import AddressError, close_context
+from .runtime.keys import KeysError
 from .runtime.lock import ChainBusy
 from .runtime.places import Places
 from .runtime.process import allow_open_files, start_log
@@ -41,7 +42,7 @@ def main(arguments: list[str] | None = None) -> int:
         if asked.out is not None:
             topology = topology.writing_to(asked.out)
         status = _run(asked, topology, Places(Path(topology.chain.out)))
-    except (TopologyError, ParameterError, AddressError, ChainBusy) as error:
+    except (TopologyError, ParameterError, AddressError, ChainBusy, KeysError) as error:
         log.error("service.cannot_start", error=str(error))
         return exit_codes.USAGE
     except Exception as error:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import time
 from itertools import islice
 
+import structlog
 from msgspec import to_builtins
 
 from protocols import DecodeError, decode, encode
 from protocols.messages import Answer, Command
 
 from .runtime.endpoints import MESSAGES_A_TURN, Dispatcher, Requester
+from .runtime.keyring import Keyring
 from .runtime.lock import sole_writer
 from .runtime.places import Places
 from .runtime.process import Stop
@@ -28,7 +30,10 @@ def run(topology: Topology, places: Places) -> None:
     """Run the chain until `down` or a signal."""
     stop = Stop()
     with sole_writer(places):
-        control = Dispatcher(topology.chain.control)
+        if topology.is_open and (addresses := topology.reachable()):
+            structlog.get_logger().warning("chain.open_to_the_network", addresses=addresses)
+        curve = Keyring.of(topology).listen("chain.control")
+        control = Dispatcher(topology.chain.control, curve=curve)
         supervisor = Supervisor(topology, places, until_drained=False)
         supervisor.bad_input.watch("chain.control", control, brief=True)
         supervisor.start()
@@ -44,14 +49,19 @@ def run(topology: Topology, places: Places) -> None:
 
 def ask(topology: Topology, command: Command, *, timeout_ms: int = ANSWER_MS) -> Answer:
     """Send a command to a running chain and return its answer; `NoChain` when there is none."""
-    requester = Requester(topology.chain.control)
+    curve = Keyring.of(topology).connect("operator", "chain.control")
+    requester = Requester(topology.chain.control, curve=curve)
     try:
         requester.send(encode(command))
         parts = requester.receive(timeout_ms)
     finally:
         requester.close(0)
     if parts is None:
-        raise NoChain(f"no chain answers at {topology.chain.control}; start one with `haadflow up`")
+        keys = topology.security.keys
+        or_key = "" if keys is None else f", or see whether it allows the operator's key of {keys}"
+        raise NoChain(
+            f"no chain answers at {topology.chain.control}; start one with `haadflow up`{or_key}"
+        )
     try:
         return decode(parts, expect=(Answer,))
     except DecodeError as error:

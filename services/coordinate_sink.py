@@ -21,6 +21,7 @@ from .results import ResultStore, StoreError, Writer
 from .runtime.bad_input import BadInput
 from .runtime.disk import AGAIN_S, is_full
 from .runtime.endpoints import Inlet, Outlet, Poller
+from .runtime.keyring import Keyring
 from .runtime.ledger import Ledger, LedgerError
 from .runtime.places import Places
 from .runtime.process import Pulse, Stop
@@ -52,16 +53,24 @@ class CoordinateSink:
         self._log = structlog.get_logger()
         self._ledger = places.ledger
         self._run: str | None = None
-        self._results = Inlet(topology.sink.results)
+        keyring = Keyring.of(topology)
+        self._results = Inlet(topology.sink.results, curve=keyring.listen("sink.results"))
         self._bad = BadInput({"sink.results": self._results})
-        self._source = Outlet(topology.source.closed)
+        self._source = Outlet(
+            topology.source.closed, curve=keyring.connect("sink", "source.closed")
+        )
         self._poller = Poller([self._results])
         self._pause = pause
         self._clock = clock
         self._last_commit = -STREAMING_S
         self._uncommitted: dict[tuple[str, int], Outcome] = {}
         self._unsaid: deque[Closed | Started] = deque()
-        self._pulse = Pulse("sink", topology.chain.beats, self._figures)
+        self._pulse = Pulse(
+            "sink",
+            topology.chain.beats,
+            self._figures,
+            curve=keyring.connect("sink", "chain.beats"),
+        )
         self._unsaid.append(Started(service="sink", epoch=self._pulse.epoch))
 
     def step(self, timeout_ms: float = IDLE_MS) -> int:

@@ -23,7 +23,7 @@ from .intake import Intake, Prepared, first_envelope
 from .runtime.bad_input import BadInput
 from .runtime.disk import is_full
 from .runtime.durable import Flusher
-from .runtime.endpoints import LARGEST_PART, Dispatcher
+from .runtime.endpoints import LARGEST_PART, Curve, Dispatcher
 from .runtime.ledger import Ledger, LedgerFrame, NewFrame
 from .runtime.spool import Spool
 
@@ -55,6 +55,8 @@ class Reception:
         Counts what is no offer.
     limits
         The largest image that is taken.
+    curve
+        Keys of the end, if there are any.
     """
 
     def __init__(
@@ -67,13 +69,14 @@ class Reception:
         *,
         bad: BadInput,
         limits: ReadLimits = DEFAULT_READ_LIMITS,
+        curve: Curve | None = None,
     ) -> None:
         self._flusher = flusher
         self.accepted = 0
         self.refused = 0
         # A little too large is refused by name; what is far too large is not received.
         largest = min(DEFAULT_LIMITS.array_bytes, max(LARGEST_PART, 2 * limits.image_bytes))
-        self.end = Dispatcher(address, waiting=OFFERS_A_TURN, largest_part=largest)
+        self.end = Dispatcher(address, waiting=OFFERS_A_TURN, largest_part=largest, curve=curve)
         self._bad = bad
         bad.watch(OFFERS, self.end)
         self._limits = limits

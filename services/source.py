@@ -26,6 +26,7 @@ from .runtime.bad_input import BadInput
 from .runtime.disk import is_full
 from .runtime.durable import Flusher
 from .runtime.endpoints import MESSAGES_A_TURN, Inlet, Outlet, Poller, Socket
+from .runtime.keyring import Keyring
 from .runtime.ledger import Ledger, LedgerFrame
 from .runtime.places import Places
 from .runtime.process import Pulse, Stop
@@ -114,6 +115,7 @@ class Source:
             if table.durability == "batch"
             else None
         )
+        keyring = Keyring.of(topology)
         self._reception = (
             Reception(
                 table.offers,
@@ -123,16 +125,19 @@ class Source:
                 self._flusher,
                 bad=self._bad,
                 limits=limits,
+                curve=keyring.listen("source.offers"),
             )
             if table.offers
             else None
         )
-        self._closed = Inlet(table.closed)
+        self._closed = Inlet(table.closed, curve=keyring.listen("source.closed"))
         self._bad.watch("source.closed", self._closed)
         self._tell_epochs = {"sink", *(f"{table.name}.queue" for table in topology.stage)}
         self._queue = queue
-        self._chain = queue or Outlet(topology.stage[0].frames)
-        self._sink = Outlet(topology.sink.results)
+        self._chain = queue or Outlet(
+            topology.stage[0].frames, curve=keyring.connect("source", "first_stage.frames")
+        )
+        self._sink = Outlet(topology.sink.results, curve=keyring.connect("source", "sink.results"))
         ends = [self._closed, *(queue.ends if queue is not None else ())]
         self._poller = Poller(ends)
         if self._reception is not None:
@@ -140,7 +145,12 @@ class Source:
         self._ready: tuple[LedgerFrame, Prepared] | None = None
         self._ended: dict[int, str] = {}
         self._detectors_wait = False
-        self._pulse = Pulse("source", topology.chain.beats, self._figures)
+        self._pulse = Pulse(
+            "source",
+            topology.chain.beats,
+            self._figures,
+            curve=keyring.connect("source", "chain.beats"),
+        )
 
     @property
     def drained(self) -> bool:
@@ -199,6 +209,8 @@ class Source:
                 continue
             if isinstance(message, Started):
                 self._hear_start(message)
+            elif self._closed.sender not in (None, "sink"):
+                self._log.warning("acknowledgement.not_the_sinks", sender=self._closed.sender)
             elif message.run == self.ledger.run:
                 self._ended.update(zip(message.seqs, message.outcomes, strict=True))
                 if not message.seqs:

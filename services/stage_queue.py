@@ -33,6 +33,7 @@ from protocols.messages import Credit, Failed, Probe, Setback, Started
 from .runtime.bad_input import BadInput
 from .runtime.dispatch import Dispatch, Entry
 from .runtime.endpoints import MESSAGES_A_TURN, Dispatcher, Inlet, Listener, Outlet, Poller, Socket
+from .runtime.keyring import Keyring, frames_end
 from .runtime.process import Pulse, Stop
 from .runtime.topology import Topology
 
@@ -72,22 +73,36 @@ class StageQueue:
         self._names: dict[bytes, str] = {}
         self._probed = 0.0
         self._log = structlog.get_logger(stage=stage)
+        keyring = Keyring.of(topology)
         self._frames = (
-            None if here else Inlet(table.frames, largest_part=DEFAULT_LIMITS.array_bytes)
+            None
+            if here
+            else Inlet(
+                table.frames,
+                largest_part=DEFAULT_LIMITS.array_bytes,
+                curve=keyring.listen(frames_end(topology, stage)),
+            )
         )
-        self._work = Dispatcher(table.work)
+        self._work = Dispatcher(table.work, curve=keyring.listen("stage.work"))
         ends: dict[str, Listener] = {f"stage {stage}.work": self._work}
         if self._frames is not None:
             ends[f"stage {stage}.frames"] = self._frames
         self._bad = BadInput(ends)
-        self._sink = Outlet(topology.sink.results)
-        self._acknowledge = Outlet(topology.source.closed)
+        self._sink = Outlet(topology.sink.results, curve=keyring.connect("queue", "sink.results"))
+        self._acknowledge = Outlet(
+            topology.source.closed, curve=keyring.connect("queue", "source.closed")
+        )
         self.ends: tuple[Socket, ...] = (
             (self._work,) if self._frames is None else (self._frames, self._work)
         )
         self._poller = Poller(self.ends)
         self._unsaid: deque[tuple[Outlet, Any]] = deque()
-        self._pulse = Pulse(f"{stage}.queue", topology.chain.beats, self._figures)
+        self._pulse = Pulse(
+            f"{stage}.queue",
+            topology.chain.beats,
+            self._figures,
+            curve=keyring.connect("queue", "chain.beats"),
+        )
         started = Started(service=f"{stage}.queue", epoch=self._pulse.epoch)
         self._unsaid.append((self._acknowledge, started))
 

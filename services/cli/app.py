@@ -15,9 +15,10 @@ from services.account import NoAccount
 from services.results import StoreError
 from services.runtime import exit_codes
 from services.runtime.endpoints import AddressError
+from services.runtime.keys import KeysError
 from services.runtime.ledger import LedgerError
 
-from . import bench, chain, deadletter, files, library, send, warm
+from . import bench, chain, deadletter, files, keys, library, send, warm
 from .terminal import complain
 
 app = typer.Typer(
@@ -44,6 +45,7 @@ app.command()(chain.worker)
 app.command()(chain.check)
 app.command()(warm.warm)
 app.command()(bench.bench)
+app.add_typer(keys.app, name="keys")
 
 
 @app.callback()
@@ -72,7 +74,7 @@ def main() -> None:
         # The reader of our output, `head` perhaps, has seen enough.
         sys.stderr.close()
         sys.exit(exit_codes.OK)
-    except AddressError as error:
+    except (AddressError, KeysError) as error:
         complain(str(error))
         sys.exit(exit_codes.USAGE)
     except (LedgerError, NoAccount, StoreError, sqlite3.Error) as error:

@@ -19,6 +19,7 @@ from services.chain import NoChain, ask
 from services.runtime import exit_codes
 from services.runtime.ledger import Ledger
 from services.runtime.places import Places
+from services.runtime.roles import Role
 from services.runtime.status import ChainStatus
 from services.runtime.topology import Topology, TopologyError
 
@@ -26,6 +27,8 @@ from .options import Json, TopologyFile
 from .terminal import account_line, complain, exit_status, fail, out, print_json, status_table
 from .write import write_results
 
+HERE: tuple[Role, ...] = ("operator", "supervisor", "source", "queue", "worker", "sink")
+"""Whose keys the host needs that a chain is brought up on."""
 READY_S = 120.0
 DOWN_S = 60.0
 
@@ -49,6 +52,7 @@ def up(
     except OtherRun as error:
         fail(str(error))
     _check_stages(chain, topology)
+    _check_keys(chain, *HERE)
     if _answers(chain):
         fail(f"a chain is already up at {chain.chain.control}", exit_codes.BROKEN)
     # Nothing is written before the supervisor holds the folder, but that it has a log.
@@ -76,6 +80,8 @@ def up(
         raise
     _show(answer)
     out.print(f"\nup; images to {chain.source.offers}, results in {places.out}")
+    if chain.is_open and chain.reachable():
+        complain(f"this chain is {_who_may_come(chain)}")
 
 
 def status(topology: TopologyFile = None, as_json: Json = False) -> None:
@@ -145,16 +151,23 @@ def worker(
     except TopologyError as error:
         fail(str(error))
     _check_stages(chain, topology)
+    _check_keys(chain, "worker")
     command = [sys.executable, "-m", "services", "worker", stage]
     command += ["--topology", str(find_topology(topology))]
     os.execv(sys.executable, command)  # noqa: S606 - becomes the worker
 
 
 def check(topology: TopologyFile = None) -> None:
-    """Check the topology and every stage's parameters; connect nothing."""
+    """Check the topology, every stage's parameters and the keys; connect nothing."""
     chain = load(topology)
     _check_stages(chain, topology)
-    out.print(f"{find_topology(topology)}: {len(chain.stage)} stages, as it should be")
+    _check_keys(chain, *HERE)
+    out.print(
+        f"{find_topology(topology)}: {len(chain.stage)} stages, as it should be; "
+        f"{_who_may_come(chain)}",
+        markup=False,
+        soft_wrap=True,
+    )
 
 
 def _check_stages(chain: Topology, given: Path | None) -> None:
@@ -166,6 +179,21 @@ def _check_stages(chain: Topology, given: Path | None) -> None:
     except TopologyError as error:
         path = find_topology(given)
         fail(told(path, read_settings(path)[1], [Problem(error.key, str(error))]))
+
+
+def _check_keys(chain: Topology, *roles: Role) -> None:
+    """See that this host has the keys of these roles; KeysError names what is missing."""
+    from services.runtime.keyring import Keyring
+
+    Keyring.of(chain).check(roles)
+
+
+def _who_may_come(chain: Topology) -> str:
+    if not chain.is_open:
+        return f"only keys that {chain.security.keys} allows are let in"
+    if addresses := chain.reachable():
+        return f"open, without keys, to every machine that reaches {', '.join(addresses)}"
+    return "without keys, open to the processes of this machine"
 
 
 def find_topology(given: Path | None) -> Path:
@@ -268,3 +296,6 @@ def _show(answer: Answer) -> None:
         )
     if status.waits_for_disk:
         complain(f"the disk of {answer.figures['out']} is full; the chain waits for room")
+    if status.turned_away:
+        logs = Places(Path(answer.figures["out"])).logs
+        complain(f"peers were turned away {status.turned_away} times; the logs in {logs} say who")

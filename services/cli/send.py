@@ -24,14 +24,25 @@ def send(
     metadata: Annotated[Path | None, typer.Option(help="Table, as for run.")] = None,
     repeat: Annotated[int, typer.Option(help="Send everything so many times.", min=1)] = 1,
     patience: Annotated[float, typer.Option(help="Seconds to wait for the chain.")] = 60.0,
+    keys: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER", help="Of the detector's key; without --to, the topology's by default."
+        ),
+    ] = None,
     topology: TopologyFile = None,
 ) -> None:
     """Push images into a running chain; return when all are accepted."""
     from .sending import send_files
 
-    address = to or load(topology).source.offers
+    address = to
     if address is None:
-        fail("the topology's source takes no offers: give source.offers an address")
+        chain = load(topology)
+        address = chain.source.offers
+        if address is None:
+            fail("the topology's source takes no offers: give source.offers an address")
+        if keys is None and chain.security.keys is not None:
+            keys = Path(chain.security.keys)
     send_files(
         paths,
         address,
@@ -42,4 +53,5 @@ def send(
         max_pixels=max_pixels,
         repeat=repeat,
         patience_s=patience,
+        keys=keys,
     )

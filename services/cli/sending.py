@@ -27,6 +27,7 @@ def send_files(
     max_pixels: int | None,
     repeat: int,
     patience_s: float,
+    keys: Path | None,
 ) -> None:
     """Send files and print how many were accepted; end with status 3 when some were not."""
     try:
@@ -37,7 +38,7 @@ def send_files(
     if not found:
         fail("no images there: PNG, TIFF, JPEG or NPY files are taken")
     limits = limits_up_to(max_pixels)
-    detector = Detector(address, name="haadflow send", patience_s=patience_s)
+    detector = Detector(address, name="haadflow send", patience_s=patience_s, keys=keys)
     unreadable = 0
     columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
     try:

@@ -14,6 +14,7 @@ import time
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
@@ -22,6 +23,7 @@ from numpy.typing import NDArray
 from protocols import Buffer, DecodeError, decode, encode
 from protocols.messages import Accepted, Metadata, Offer, Refused
 from services.runtime.endpoints import Requester
+from services.runtime.keyring import Keyring
 
 WINDOW = 8
 OFFER_AGAIN_S = 5.0
@@ -63,6 +65,13 @@ class Detector:
         Images sent and not yet answered, at most.
     patience_s
         Seconds that `send` and `close` wait for the source before they raise `NotAccepted`.
+    keys
+        Folder with this detector's key and the source's (docs/security.md), if the chain has keys.
+
+    Raises
+    ------
+    KeysError
+        The keys cannot be used as they are; says which file, and what to do.
     """
 
     def __init__(
@@ -72,6 +81,7 @@ class Detector:
         name: str = "detector",
         window: int = WINDOW,
         patience_s: float = 60.0,
+        keys: Path | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.accepted = 0
@@ -84,7 +94,9 @@ class Detector:
         self._clock = clock
         self._next = 1  # 0 is the number in the answer to an offer that cannot be read
         self._pending: dict[int, _Pending] = {}
-        self._socket = Requester(address)
+        self._keys = keys
+        curve = Keyring(keys).connect("detector", "source.offers")
+        self._socket = Requester(address, curve=curve)
 
     def send(
         self,
@@ -158,9 +170,14 @@ class Detector:
             elif now > deadline:
                 raise NotAccepted(
                     f"no answer from {self._address} for {self._patience_s:g} s; "
-                    f"{len(self._pending)} images are not accepted"
+                    f"{len(self._pending)} images are not accepted{self._about_keys()}"
                 )
             self._offer_again(now)
+
+    def _about_keys(self) -> str:
+        if self._keys is None:
+            return "; if that chain has keys, this detector needs one"
+        return f"; see whether the source allows the detector's key of {self._keys}"
 
     def _hear(self, timeout_ms: int) -> bool:
         heard = False

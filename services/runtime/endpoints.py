@@ -10,6 +10,8 @@ Five kinds of end, each with one direction and one meaning:
 `Poller`    waits for several of them
 =========== ============================ ==============================================
 
+With a `Curve` an end is encrypted, and each of its peers known by its key (docs/security.md).
+
 A message is a list of buffers. Received buffers stay in ZeroMQ's own memory (zero-copy) and live
 as long as anything refers to them; arrays decoded over them are read-only.
 """
@@ -20,13 +22,16 @@ import contextlib
 import errno
 import os
 import socket
+import struct
 import time
+import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from enum import Enum
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, NamedTuple, Protocol, TypeAlias
 
 import zmq
+from zmq.utils import z85
 from zmq.utils.monitor import parse_monitor_message
 
 Parts: TypeAlias = Sequence[Any]
@@ -44,7 +49,8 @@ CONNECT_MS = 2_000
 RECONNECT_MS = 100
 RECONNECT_MAX_MS = 5_000
 HANDSHAKE_MS = 5_000
-"""Who connects and has not said by then what ZeroMQ says is shown out."""
+"""Who connects and has not said by then what ZeroMQ says, nor shown a key that is allowed where
+there are keys, is shown out; our own ends then try again."""
 LARGEST_PART = 16 * 1024 * 1024
 """Of a message without images. The wire format's own limits are lower and name what they refuse;
 here the connection ends before memory is claimed, whatever length was announced."""
@@ -59,8 +65,43 @@ BIND_PATIENCE_S = 1.0
 BIND_AGAIN_S = 0.05
 
 
+DROPPED_AT_ONCE = 64
+"""Messages of peers that are not let in any more, thrown away before others get their turn."""
+KEY_CHARS, KEY_BYTES = 40, 32
+"""Of a key as Z85 text, and raw."""
+PEERS_REMEMBERED = 10_000
+"""A dispatcher knows so many peers' keys; one it has forgotten counts as gone until it is heard."""
+
+ContextClosed = zmq.ContextTerminated
+"""Raised in a thread that waits while `close_context` ends ZeroMQ."""
+
+
 class AddressError(Exception):
     """An address cannot be listened on, or connected to; says which, and why."""
+
+
+class Guard(Protocol):
+    """Decides who may come to an end that listens; lives in another thread (guard.py)."""
+
+    domain: str
+    """Names the end in what ZeroMQ asks about its peers (ZAP)."""
+
+    def watch(self, monitor: Monitor) -> None:
+        """Take over what tells of the end's connections."""
+
+    def role_of(self, key: str, address: str) -> str | None:
+        """Return the role of who sent a message, None if it is not let in any more."""
+
+
+class Curve(NamedTuple):
+    """Keys of one end, as Z85 text; either `server` or `guard` is given."""
+
+    public: bytes
+    secret: bytes
+    server: bytes = b""
+    """Public key of whom a connecting end expects there."""
+    guard: Guard | None = None
+    """Of an end that listens."""
 
 
 class Socket:
@@ -68,7 +109,13 @@ class Socket:
 
     _kind: int
 
-    def __init__(self, *, high_water_mark: int = 0, identity: bytes | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        high_water_mark: int = 0,
+        identity: bytes | None = None,
+        curve: Curve | None = None,
+    ) -> None:
         self._socket: zmq.Socket[bytes] = zmq.Context.instance().socket(self._kind)
         self._socket.setsockopt(zmq.LINGER, LINGER_MS)
         self._socket.setsockopt(zmq.HEARTBEAT_IVL, HEARTBEAT_MS)
@@ -79,6 +126,11 @@ class Socket:
         self._socket.set_hwm(high_water_mark)
         if identity is not None:
             self._socket.setsockopt(zmq.IDENTITY, identity)
+        self.sender: str | None = None
+        """Role of who sent the message received last; None where there are no keys."""
+        self._guard: Guard | None = None
+        if curve is not None:
+            self._lock(curve)
 
     def bind(self, address: str) -> str:
         """Bind, and return the address others connect to (a wildcard port resolved)."""
@@ -119,11 +171,35 @@ class Socket:
         self._socket.setsockopt(zmq.TCP_KEEPALIVE_INTVL, 1)
         self._socket.setsockopt(zmq.TCP_KEEPALIVE_CNT, 3)
 
+    def _lock(self, curve: Curve) -> None:
+        self._socket.setsockopt(zmq.CURVE_PUBLICKEY, curve.public)
+        self._socket.setsockopt(zmq.CURVE_SECRETKEY, curve.secret)
+        self._socket.setsockopt(zmq.HANDSHAKE_IVL, HANDSHAKE_MS)
+        if curve.guard is None:
+            self._socket.setsockopt(zmq.CURVE_SERVERKEY, curve.server)
+            return
+        self._guard = curve.guard
+        self._socket.setsockopt(zmq.CURVE_SERVER, 1)
+        self._socket.setsockopt_string(zmq.ZAP_DOMAIN, curve.guard.domain)
+        # Without it libzmq lets everybody in when nobody answers its question.
+        self._socket.setsockopt(zmq.ZAP_ENFORCE_DOMAIN, 1)
+        curve.guard.watch(Monitor(self._socket))
+
     def _receive(self) -> list[Any] | None:
-        try:
-            return [frame.buffer for frame in self._socket.recv_multipart(zmq.NOBLOCK, copy=False)]
-        except zmq.Again:
-            return None
+        for _ in range(DROPPED_AT_ONCE):
+            try:
+                frames = self._socket.recv_multipart(zmq.NOBLOCK, copy=False)
+            except zmq.Again:
+                return None
+            if self._guard is None or self._is_let_in(self._guard, frames):
+                return [frame.buffer for frame in frames]
+        return None
+
+    def _is_let_in(self, guard: Guard, frames: list[zmq.Frame]) -> bool:
+        # libzmq cannot end a connection that is there; what it brings can be thrown away.
+        key, address = str(frames[0].get("User-Id")), str(frames[0].get("Peer-Address"))
+        self.sender = guard.role_of(key, address)
+        return self.sender is not None
 
     def _send(self, parts: Parts) -> None:
         last = len(parts) - 1
@@ -158,8 +234,10 @@ class Outlet(Socket):
 
     _kind = zmq.PUSH
 
-    def __init__(self, address: str, *, high_water_mark: int = 16) -> None:
-        super().__init__(high_water_mark=high_water_mark)
+    def __init__(
+        self, address: str, *, high_water_mark: int = 16, curve: Curve | None = None
+    ) -> None:
+        super().__init__(high_water_mark=high_water_mark, curve=curve)
         self._socket.setsockopt(zmq.IMMEDIATE, 1)
         self.connect(address)
 
@@ -194,6 +272,8 @@ class Listener(Socket):
         self._socket.setsockopt(zmq.MAXMSGSIZE, largest_part)
         self._socket.setsockopt(zmq.HANDSHAKE_IVL, HANDSHAKE_MS)
         bound = self.bind(address)
+        if self._guard is not None or address.startswith("inproc:"):
+            return bound  # the guard follows the visits; within a process there are none
         # ZeroMQ's own thread writes here, and would wait for a reader: there is no high-water mark,
         # and the monitor ends before its reader does.
         monitored = f"inproc://visits.{id(self)}"
@@ -227,9 +307,14 @@ class Inlet(Listener):
     _kind = zmq.PULL
 
     def __init__(
-        self, address: str, *, high_water_mark: int = 64, largest_part: int = LARGEST_PART
+        self,
+        address: str,
+        *,
+        high_water_mark: int = 64,
+        largest_part: int = LARGEST_PART,
+        curve: Curve | None = None,
     ) -> None:
-        super().__init__(high_water_mark=high_water_mark)
+        super().__init__(high_water_mark=high_water_mark, curve=curve)
         self._leave_heartbeats_to_peers()
         self.address = self._listen(address, largest_part)
 
@@ -246,8 +331,16 @@ class Dispatcher(Listener):
 
     _kind = zmq.ROUTER
 
-    def __init__(self, address: str, *, waiting: int = 0, largest_part: int = LARGEST_PART) -> None:
-        super().__init__()
+    def __init__(
+        self,
+        address: str,
+        *,
+        waiting: int = 0,
+        largest_part: int = LARGEST_PART,
+        curve: Curve | None = None,
+    ) -> None:
+        super().__init__(curve=curve)
+        self._keys: dict[bytes, tuple[str, str]] = {}
         self._socket.setsockopt(zmq.RCVHWM, waiting)
         if waiting:
             self._leave_heartbeats_to_peers()
@@ -262,7 +355,9 @@ class Dispatcher(Listener):
         return None if parts is None else (bytes(parts[0]), parts[1:])
 
     def send(self, peer: bytes, parts: Parts) -> bool:
-        """Send to one peer; False when it is gone."""
+        """Send to one peer; False when it is gone, or not let in any more."""
+        if self._guard is not None and not self._may_hear(self._guard, peer):
+            return False
         try:
             self._socket.send(peer, zmq.NOBLOCK | zmq.SNDMORE)
             self._send(parts)
@@ -272,14 +367,30 @@ class Dispatcher(Listener):
             raise
         return True
 
+    def _is_let_in(self, guard: Guard, frames: list[zmq.Frame]) -> bool:
+        if not super()._is_let_in(guard, frames):
+            return False
+        peer = frames[0].bytes
+        self._keys.pop(peer, None)  # heard last, last in the row
+        self._keys[peer] = str(frames[0].get("User-Id")), str(frames[0].get("Peer-Address"))
+        if len(self._keys) > PEERS_REMEMBERED:
+            del self._keys[next(iter(self._keys))]
+        return True
+
+    def _may_hear(self, guard: Guard, peer: bytes) -> bool:
+        known = self._keys.get(peer)
+        return known is not None and guard.role_of(*known) is not None
+
 
 class Requester(Socket):
     """DEALER that connects."""
 
     _kind = zmq.DEALER
 
-    def __init__(self, address: str, *, identity: bytes | None = None) -> None:
-        super().__init__(identity=identity)
+    def __init__(
+        self, address: str, *, identity: bytes | None = None, curve: Curve | None = None
+    ) -> None:
+        super().__init__(identity=identity, curve=curve)
         self.connect(address)
 
     def send(self, parts: Parts) -> None:
@@ -291,6 +402,49 @@ class Requester(Socket):
         if timeout_ms and not self._socket.poll(timeout_ms, zmq.POLLIN):
             return None
         return self._receive()
+
+
+class Happening(NamedTuple):
+    """Something that happened to a connection of an end that listens."""
+
+    kind: str
+    """`accepted`, `let in`, `refused`, `failed`, `ended` or `closed`: the end itself is."""
+    value: int
+    """The connection's file descriptor (accepted, ended); else an error number."""
+
+
+class Monitor(Socket):
+    """PAIR in this process that tells what happens to a socket's connections, in order.
+
+    Libzmq tells of a handshake that failed without saying of which connection; the next that ends
+    is it, as one thread does all of them.
+    """
+
+    _kind = zmq.PAIR
+    _KINDS: ClassVar = {
+        zmq.EVENT_ACCEPTED: "accepted",
+        zmq.EVENT_HANDSHAKE_SUCCEEDED: "let in",
+        zmq.EVENT_HANDSHAKE_FAILED_AUTH: "refused",
+        zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL: "failed",
+        zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL: "failed",
+        zmq.EVENT_DISCONNECTED: "ended",
+        zmq.EVENT_MONITOR_STOPPED: "closed",
+    }
+
+    def __init__(self, watched: zmq.Socket[bytes]) -> None:
+        # No high-water mark: libzmq's own thread would wait for whoever reads this.
+        super().__init__()
+        address = f"inproc://monitor-{uuid.uuid4().hex}"
+        watched.monitor(address, sum(self._KINDS))
+        self.connect(address)
+
+    def receive(self) -> Happening | None:
+        """Return what happened next, or None when nothing has."""
+        parts = self._receive()
+        if parts is None:
+            return None
+        event, value = struct.unpack("=Hi", parts[0])
+        return Happening(self._KINDS[event], value)
 
 
 class Poller:
@@ -325,6 +479,48 @@ def _refuse_to_steal(address: str) -> None:
         except BlockingIOError:
             pass  # so many want to connect that somebody must be listening
         raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
+
+
+def make_certificate(folder: Path, name: str) -> None:
+    """Draw a key pair; write NAME.key and NAME.key_secret, as czmq's zcert has them."""
+    from zmq.auth.certs import create_certificates  # noqa: PLC0415 - few processes need it
+
+    create_certificates(folder, name)
+
+
+def read_certificate(path: Path) -> tuple[bytes, bytes]:
+    """Return (public, secret) of a certificate, as Z85 text; ValueError if they are not there."""
+    from zmq.auth.certs import load_certificate  # noqa: PLC0415 - few processes need it
+
+    public, secret = load_certificate(path)
+    if secret is None or not all(is_key(key.decode(errors="replace")) for key in (public, secret)):
+        raise ValueError("expected public-key and secret-key of 40 characters each")
+    if zmq.curve_public(secret) != public:
+        raise ValueError("its secret-key does not belong to its public-key")
+    return public, secret
+
+
+def read_public(path: Path) -> str:
+    """Return the public key of a certificate, as Z85 text; ValueError if it is not there."""
+    from zmq.auth.certs import load_certificate  # noqa: PLC0415 - few processes need it
+
+    public = load_certificate(path)[0].decode(errors="replace")
+    if not is_key(public):
+        raise ValueError("expected a public-key of 40 characters")
+    return public
+
+
+def is_key(text: str) -> bool:
+    """Say whether a text is a key: 40 characters of Z85."""
+    try:
+        return len(text) == KEY_CHARS and len(z85.decode(text)) == KEY_BYTES
+    except (KeyError, ValueError, struct.error):
+        return False
+
+
+def key_text(key: bytes) -> str:
+    """Return a key of 32 bytes as Z85 text."""
+    return z85.encode(key).decode("ascii")
 
 
 def close_context() -> None:

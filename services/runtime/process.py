@@ -22,7 +22,8 @@ from protocols import encode, fit
 from protocols.messages import Beat
 
 from .disk import LossyLog
-from .endpoints import Outlet
+from .endpoints import Curve, Outlet
+from .guard import turned_away
 
 PARENT = "HAADFLOW_PARENT"
 """Process id of the supervisor; a service whose supervisor is gone ends itself."""
@@ -87,6 +88,8 @@ class Pulse:
         The supervisor's address for beats.
     figures
         Called when a beat is due.
+    curve
+        For the connection, if there are keys.
     """
 
     def __init__(
@@ -95,11 +98,12 @@ class Pulse:
         address: str,
         figures: Callable[[], dict[str, Any]],
         *,
+        curve: Curve | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.service = service
         self.epoch = uuid.uuid4().hex[:12]
-        self._outlet = Outlet(address)
+        self._outlet = Outlet(address, curve=curve)
         self._figures = figures
         self._clock = clock
         self._due = 0.0
@@ -115,7 +119,11 @@ class Pulse:
             pid=os.getpid(),
             epoch=self.epoch,
             unix=time.time(),
-            figures={**self._figures(), "memory_mib": self._memory_mib()},
+            figures={
+                **self._figures(),
+                "memory_mib": self._memory_mib(),
+                "turned_away": turned_away(),
+            },
         )
         self._outlet.send(encode(beat))
 

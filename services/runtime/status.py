@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from protocols.messages import Beat
 
+from .guard import turned_away
 from .topology import Topology
 
 STALE_S = 3.0
@@ -56,6 +57,8 @@ class ChainStatus(Struct, frozen=True, kw_only=True):
     """Images of open frames on the source's disk."""
     detectors_wait: bool = False
     """Whether as many images are in the chain, or in the spool, as may be."""
+    turned_away: int = 0
+    """Times that a peer without a key for it came to an end of the processes that run now."""
     stages: tuple[StageStatus, ...]
     memory_mib: dict[str, float]
     """Resident memory of each process, `service (process id)`."""
@@ -132,6 +135,8 @@ class Status:
             lag_s=float(source.get("lag_s", 0.0)),
             spool_mib=round(float(source.get("spool_bytes", 0)) / 2**20, 1),
             detectors_wait=bool(source.get("detectors_wait", 0)),
+            turned_away=turned_away()
+            + sum(int(beat.figures.get("turned_away", 0)) for beat, _ in self._newest.values()),
             stages=tuple(self._stage(name) for name in self._stages),
             memory_mib={
                 f"{beat.service} ({beat.pid})": float(beat.figures.get("memory_mib", 0.0))

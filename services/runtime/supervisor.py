@@ -28,6 +28,7 @@ from . import exit_codes
 from .bad_input import BadInput
 from .disk import is_full
 from .endpoints import MESSAGES_A_TURN, Inlet, Poller, Socket
+from .keyring import Keyring
 from .places import Places
 from .process import ONE_THREAD, PARENT
 from .status import Status
@@ -104,7 +105,8 @@ class Supervisor:
         self._looked = self._awake_since = clock()
         places.make()
         topology.save(places.topology)
-        self._beats = Inlet(topology.chain.beats, high_water_mark=10_000)
+        curve = Keyring.of(topology).listen("chain.beats")
+        self._beats = Inlet(topology.chain.beats, high_water_mark=10_000, curve=curve)
         self.bad_input = BadInput({"chain.beats": self._beats})
 
     def start(self) -> None:

@@ -6,6 +6,7 @@ place in it. Nothing here connects anything.
 
 from __future__ import annotations
 
+import ipaddress
 import os
 from collections import Counter
 from collections.abc import Iterator
@@ -138,6 +139,16 @@ class StageTable(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return self.parameters.get(stage, {}) if self.stages else self.parameters
 
 
+class SecurityTable(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Who may reach the chain's ends (docs/security.md)."""
+
+    keys: Annotated[str, Meta(min_length=1)] | None = None
+    """Folder of this host's keys; relative to the topology's file. With it every end is encrypted
+    and lets in keys of its list only."""
+    open_network: bool = False
+    """Addresses other machines can reach are meant to be open, without keys, to all of them."""
+
+
 class Topology(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A whole chain, stages in the order frames pass them."""
 
@@ -145,6 +156,7 @@ class Topology(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     chain: ChainTable = field(default_factory=ChainTable)
     source: SourceTable = field(default_factory=SourceTable)
     sink: SinkTable = field(default_factory=SinkTable)
+    security: SecurityTable = field(default_factory=SecurityTable)
 
     def stage_named(self, name: str) -> StageTable:
         """Return a stage's table; `TopologyError` names those there are."""
@@ -166,6 +178,14 @@ class Topology(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         chain = msgspec.structs.replace(self.chain, out=str(out))
         return msgspec.structs.replace(self, chain=chain)
 
+    def with_keys_beside(self, file: Path) -> Self:
+        """Return the same chain with its folder of keys absolute, as seen from the file."""
+        if self.security.keys is None:
+            return self
+        keys = str(file.absolute().parent / self.security.keys)
+        security = msgspec.structs.replace(self.security, keys=keys)
+        return msgspec.structs.replace(self, security=security)
+
     @classmethod
     def load(cls, path: Path) -> Self:
         """Read and check a `.toml` or `.json` file."""
@@ -177,7 +197,7 @@ class Topology(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         if topology is not None:
             problems = list(topology.problems())
             if not problems:
-                return topology
+                return topology.with_keys_beside(path)
         raise TopologyError(told(path, text, [_in_words(problem) for problem in problems]))
 
     def save(self, path: Path) -> None:
@@ -190,6 +210,15 @@ class Topology(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         """Refuse what types alone cannot: no stage, duplicates, ports and paths out of range."""
         for problem in self.problems():
             raise TopologyError(problem.said, key=problem.key)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there are no keys: who reaches an address may use it."""
+        return self.security.keys is None
+
+    def reachable(self) -> list[str]:
+        """Return the addresses that other machines can reach."""
+        return [address for _, address in self.addresses() if not is_local(address)]
 
     def problems(self) -> Iterator[Problem]:
         """Yield what is wrong, though every key has its type."""
@@ -207,6 +236,9 @@ class Topology(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
                     yield Problem(key, f"{where}: expected one of {', '.join(table.stages)}")
                 elif not isinstance(value, dict):
                     yield Problem(key, f"{where}: expected a table, came {value!r:.80}")
+        yield from self._unusable_addresses()
+
+    def _unusable_addresses(self) -> Iterator[Problem]:
         used: dict[str, str] = {}
         for (where, address), key in zip(self.addresses(), self._address_keys(), strict=True):
             wrong = _flaw_of(address)
@@ -215,6 +247,13 @@ class Topology(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
                 yield Problem(key, f"{where}: {wrong}")
             elif first != where:
                 yield Problem(key, f"{where}: address {address} is used twice, also by {first}")
+            elif self.is_open and not self.security.open_network and not is_local(address):
+                yield Problem(
+                    key,
+                    f"{where}: other machines can reach {address}, and there are no keys. Set "
+                    "security.keys to a folder that `haadflow keys new` has made, or "
+                    "security.open_network = true if everybody there may use this chain",
+                )
 
     def _twice(self) -> Iterator[Problem]:
         names: set[str] = set()
@@ -291,6 +330,17 @@ def _plain(address: str) -> str:
     host, _, port = address.removeprefix("tcp://").rpartition(":")
     host = host.lower()
     return f"tcp://{'127.0.0.1' if host == 'localhost' else host}:{int(port)}"
+
+
+def is_local(address: str) -> bool:
+    """Say whether only processes of this machine can reach an address."""
+    if address.startswith("ipc://"):
+        return True
+    host = address.removeprefix("tcp://").rpartition(":")[0].strip("[]")
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 STAGES = ("quality_gate", "preprocessing", "clustering", "boxing")

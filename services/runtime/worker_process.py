@@ -8,6 +8,7 @@ from typing import Any
 import structlog
 
 from .endpoints import Outlet, Requester
+from .keyring import Keyring
 from .process import Pulse, Stop, hold_to_one_thread, process_name
 from .stage import Stage
 from .topology import StageTable, Topology
@@ -25,11 +26,14 @@ def run(topology: Topology, table: StageTable, stages: Sequence[Stage]) -> None:
         warm |= stage.warm_up()
     log = structlog.get_logger()
     log.info("worker.warm", **warm)
-    inbox = Requester(table.work)
-    sink = Outlet(topology.sink.results)
+    keyring = Keyring.of(topology)
+    inbox = Requester(table.work, curve=keyring.connect("worker", "stage.work"))
+    sink = Outlet(topology.sink.results, curve=keyring.connect("worker", "sink.results"))
     onward_address = topology.onward_address(table.name)
     last = onward_address == topology.sink.results
-    onward = sink if last else Outlet(onward_address)
+    onward = (
+        sink if last else Outlet(onward_address, curve=keyring.connect("worker", "stage.frames"))
+    )
 
     def give_up() -> bool:
         # Waiting for the next stage is no hanging: the supervisor is to hear the difference.
@@ -46,7 +50,12 @@ def run(topology: Topology, table: StageTable, stages: Sequence[Stage]) -> None:
             "busy_seconds": round(worker.busy_seconds, 3),
         }
 
-    pulse = Pulse(f"{table.name}.worker", topology.chain.beats, figures)
+    pulse = Pulse(
+        f"{table.name}.worker",
+        topology.chain.beats,
+        figures,
+        curve=keyring.connect("worker", "chain.beats"),
+    )
     log.info("worker.ready")
     worker.ask()
     while not stop:

@@ -188,7 +188,12 @@ def test_what_is_no_supervisor_is_named(up: Up, tmp_path: Path) -> None:
 def test_a_chain_that_cannot_start_says_why(tmp_path: Path) -> None:
     topology = tmp_path / "topology.toml"
     text = SHIPPED.read_text().replace("127.0.0.1", "192.0.2.1")
-    topology.write_text(text.replace('"haadflow-out"', json.dumps(str(tmp_path / "out"))))
+    text = text.replace('"haadflow-out"', json.dumps(str(tmp_path / "out")))
+    topology.write_text(text)
+    done = haadflow("up", "--topology", topology)
+    assert done.returncode == 2
+    assert "other machines can reach tcp://192.0.2.1:5740, and there are no keys" in done.stderr
+    topology.write_text(text + "\n[security]\nopen_network = true\n")
     done = haadflow("up", "--topology", topology)
     assert done.returncode == 1
     assert "cannot listen on tcp://192.0.2.1" in done.stderr

@@ -51,12 +51,59 @@ def test_saved_as_json_it_is_the_same(tmp_path: Path) -> None:
         (STAGE.replace("tcp://127.0.0.1:2", "ipc:///" + "x" * 120), "longer than 100 bytes"),
         ("[[stage]", "chain.toml"),
         (STAGE + "[chain]\nwindow = 3", "unknown field `window`"),
+        (STAGE + "[security]\nopen = true", "unknown field `open`"),
+        (STAGE + '[security]\nkeys = ""', "length >= 1"),
     ],
 )
 def test_what_is_wrong_is_named(tmp_path: Path, text: str, complaint: str) -> None:
     with pytest.raises(TopologyError, match=r"chain\.toml") as raised:
         loaded(tmp_path, text)
     assert complaint in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "tcp://0.0.0.0:2",
+        "tcp://*:2",
+        "tcp://192.0.2.1:2",
+        "tcp://127.0.0.1.example.org:2",
+        "tcp://127.1:2",
+        "tcp://host-b:2",
+        "tcp://eth0:2",
+        "tcp://[::]:2",
+    ],
+)
+def test_an_address_that_others_can_reach_needs_keys_or_plain_words(
+    tmp_path: Path, address: str
+) -> None:
+    text = STAGE.replace("tcp://127.0.0.1:2", address)
+    for more in ("", "[security]\n", "[security]\nopen_network = false\n"):
+        with pytest.raises(TopologyError, match=r"chain\.toml: stage boxing\.work: ") as raised:
+            loaded(tmp_path, text + more)
+        assert address in str(raised.value)
+        assert "security.keys" in str(raised.value)
+        assert "security.open_network = true" in str(raised.value)
+    assert loaded(tmp_path, text + "[security]\nopen_network = true\n").reachable() == [address]
+    assert not loaded(tmp_path, text + '[security]\nkeys = "keys"\n').is_open
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["tcp://127.0.0.1:2", "tcp://127.3.2.1:2", "tcp://localhost:2", "tcp://[::1]:2", "ipc:///x/y"],
+)
+def test_what_only_this_machine_reaches_needs_no_keys(tmp_path: Path, address: str) -> None:
+    topology = loaded(tmp_path, STAGE.replace("tcp://127.0.0.1:2", address))
+    assert topology.reachable() == []
+
+
+def test_the_folder_of_keys_is_beside_the_topology_and_stays_there(tmp_path: Path) -> None:
+    topology = loaded(tmp_path, STAGE + '[security]\nkeys = "my keys"\n')
+    assert topology.security.keys == str(tmp_path / "my keys")
+    copy = tmp_path / "elsewhere"
+    copy.mkdir()
+    topology.save(copy / "topology.json")
+    assert Topology.load(copy / "topology.json") == topology
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
