@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 from numba import njit
+from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 P = ParamSpec("P")
@@ -34,6 +35,24 @@ def compiled(function: Callable[P, R]) -> Callable[P, R]:
     """
     kernel: Callable[P, R] = njit(cache=True, nogil=True, fastmath=False)(function)
     return kernel
+
+
+def emitted(define: Callable[..., Any]) -> Callable[..., Any]:
+    """Make a function that kernels can call, whose LLVM code is written out by hand.
+
+    Parameters
+    ----------
+    define : callable
+        Takes numba's typing context and the arguments' types; returns the signature, and the
+        function that emits the code.
+
+    Returns
+    -------
+    callable
+        Takes what the signature says; for kernels of the same file only.
+    """
+    function: Callable[..., Any] = intrinsic(define)
+    return function
 
 
 def read_only(array: NDArray[Number]) -> NDArray[Number]:
