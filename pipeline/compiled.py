@@ -8,6 +8,7 @@ from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 from numba import njit
+from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 from .kernel_cache import FOLDERS, NOTES, KernelCache
@@ -83,6 +84,24 @@ def kernels() -> Kernels:
         kept_in=None if kept_in is None else str(kept_in),
         notes=(*refused, *NOTES),
     )
+
+
+def emitted(define: Callable[..., Any]) -> Callable[..., Any]:
+    """Make a function that kernels can call, whose LLVM code is written out by hand.
+
+    Parameters
+    ----------
+    define : callable
+        Takes numba's typing context and the arguments' types; returns the signature, and the
+        function that emits the code.
+
+    Returns
+    -------
+    callable
+        Takes what the signature says; for kernels of the same file only.
+    """
+    function: Callable[..., Any] = intrinsic(define)
+    return function
 
 
 def read_only(array: NDArray[Number]) -> NDArray[Number]:

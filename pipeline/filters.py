@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,7 +14,8 @@ from .gaussian import (
     gaussian_weights,
     window_weights,
 )
-from .turned import turned
+from .pair_kernels import correlate
+from .pairs import window_taps
 
 
 def unsharp_mask(picture: NDArray[np.uint8], sigma: float, amount: int) -> NDArray[np.uint8]:
@@ -106,50 +105,11 @@ def _correlate(
     rule: EdgeRule,
     sums: NDArray[np.int32] | NDArray[np.int64],
 ) -> None:
-    """Sum down the columns of the turned picture, turn the sums, sum down again."""
+    """Weigh down the columns, then along the rows; of whole numbers, whichever comes first."""
     height, width = picture.shape
     radius = weights.size // 2
-    along_x = np.empty((width, height), np.int32)  # below 2**26
-    _sum_down(turned(picture), weights, edge_index(width, radius, rule), along_x)
-    _sum_down(turned(along_x), weights, edge_index(height, radius, rule), sums)
-
-
-@compiled
-def _sum_down(
-    lines: NDArray[Any], weights: NDArray[np.int32], index: NDArray[np.int64], sums: NDArray[Any]
-) -> None:
-    """Weigh the lines around each line; `index` says which they are, from `radius` above on.
-
-    Lines as far above as below have one weight: they are added first, for one multiplication
-    instead of two. Three such pairs go in one pass, for one load and store of the sum.
-    """
-    radius = weights.shape[0] // 2
-    for y in range(sums.shape[0]):
-        target = sums[y]
-        around = index[y : y + 2 * radius + 1]
-        line, weight = lines[around[radius]], weights[radius]
-        for x in range(target.shape[0]):
-            target[x] = np.int32(line[x]) * weight
-        tap = 0
-        while tap + 3 <= radius:
-            w0, w1, w2 = weights[tap], weights[tap + 1], weights[tap + 2]
-            a0, a1, a2 = lines[around[tap]], lines[around[tap + 1]], lines[around[tap + 2]]
-            b0 = lines[around[2 * radius - tap]]
-            b1 = lines[around[2 * radius - tap - 1]]
-            b2 = lines[around[2 * radius - tap - 2]]
-            for x in range(target.shape[0]):
-                target[x] += (
-                    np.int32(a0[x] + b0[x]) * w0
-                    + np.int32(a1[x] + b1[x]) * w1
-                    + np.int32(a2[x] + b2[x]) * w2
-                )
-            tap += 3
-        while tap < radius:
-            weight = weights[tap]
-            above, below = lines[around[tap]], lines[around[2 * radius - tap]]
-            for x in range(target.shape[0]):
-                target[x] += np.int32(above[x] + below[x]) * weight
-            tap += 1
+    along_y, along_x = edge_index(height, radius, rule), edge_index(width, radius, rule)
+    correlate(read_only(picture), window_taps(weights.tobytes()), along_y, along_x, sums)
 
 
 @compiled

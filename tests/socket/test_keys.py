@@ -323,13 +323,14 @@ def test_the_key_of_a_queue_announces_its_start_but_acknowledges_nothing(
     source = Source(with_keys(topology, keys), places)
     keyring = Keyring(keys.path)
     queue = Outlet(topology.source.closed, curve=keyring.connect("queue", "source.closed"))
+    name = f"{topology.stage[0].name}.queue"
     closed = Closed(run=source.ledger.run, seqs=(0,), outcomes=("located",))
-    until(lambda: queue.send(encode(Started(service="q", epoch="e"))), source.step)
+    until(lambda: queue.send(encode(Started(service=name, epoch="e"))), source.step)
     until(lambda: queue.send(encode(closed)), source.step)
     until(
         lambda: any(entry["event"] == "acknowledgement.not_the_sinks" for entry in log), source.step
     )
-    assert source.ledger.about("epoch of q") == "e"
+    assert source.ledger.about(f"epoch of {name}") == "e"
     source.close()
     queue.close(0)
 
