@@ -191,6 +191,11 @@ class Ledger:
         row = self._db.execute("SELECT reference FROM frames WHERE seq=?", (seq,)).fetchone()
         return None if row is None else _as_path(row[0])
 
+    def metadata(self, seq: int) -> Metadata | None:
+        """Return what a frame was accepted with; None if it is unknown."""
+        row = self._db.execute("SELECT metadata FROM frames WHERE seq=?", (seq,)).fetchone()
+        return None if row is None else msgspec.msgpack.decode(row[0], type=Metadata)
+
     def outcome(self, seq: int) -> str | None:
         """Return how a frame was closed; None while it is open, or unknown."""
         row = self._db.execute("SELECT outcome FROM frames WHERE seq=?", (seq,)).fetchone()
