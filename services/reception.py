@@ -11,11 +11,12 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import msgspec
 from numpy.typing import NDArray
 
 from protocols import DEFAULT_LIMITS, DecodeError, EncodeError, decode, encode, fit, offer_number
 from protocols.bounds import REASON_CHARS
-from protocols.messages import Accepted, Offer, Refused, SurveyImage
+from protocols.messages import Accepted, Metadata, Offer, Refused, SurveyImage
 
 from .detectors.formats.image import DEFAULT_READ_LIMITS, ReadLimits, UnreadableImage
 from .detectors.metadata import MetadataError, checked_from_sender
@@ -24,7 +25,7 @@ from .runtime.bad_input import BadInput
 from .runtime.disk import is_full
 from .runtime.durable import Flusher
 from .runtime.endpoints import LARGEST_PART, Curve, Dispatcher
-from .runtime.ledger import Ledger, LedgerFrame, NewFrame
+from .runtime.ledger import LONGEST_NAME, Ledger, LedgerFrame, NewFrame
 from .runtime.spool import Spool
 
 OFFERS = "source.offers"
@@ -153,7 +154,26 @@ class Reception:
             self._intake.remember(seq, image)
         self.accepted += len(prepared)
         for each, (seq, new) in zip(heard, accepted, strict=True):
-            self._answer(each, seq, new=new)
+            other = None if new else self._other_frame(each, seq)
+            if other is None:
+                self._answer(each, seq, new=new)
+            else:
+                self._refuse(each.peer, each.offer.offer, other)
+
+    def _other_frame(self, heard: _Heard, seq: int) -> str | None:
+        """Say why an offer whose number is known is no repeat; None if it is one.
+
+        Else a detector that started again in the session it had before would be told that its new
+        images are accepted, and they would be nowhere.
+        """
+        before, now = self._ledger.metadata(seq), heard.frame.metadata
+        if before is None or _as_offered(before, now.parent_id) == now:
+            return None
+        return (
+            f"offer {heard.offer.offer} of session {heard.offer.session} was accepted before, as "
+            f"{before.parent_id}, with other metadata; "
+            "a detector that starts again draws a new session"
+        )
 
     def _accept_or_refuse(self, heard: _Heard) -> None:
         try:
@@ -191,3 +211,11 @@ class Reception:
     def _say(self, peer: bytes, answer: Accepted | Refused) -> None:
         # A detector that is gone offers again when it is back, and is answered then.
         self.end.send(peer, encode(answer))
+
+
+def _as_offered(accepted: Metadata, name: str) -> Metadata:
+    """Return a frame's metadata as they were before its name was told apart from others'."""
+    known_as = accepted.parent_id
+    if known_as != name and known_as.startswith(f"{name[: LONGEST_NAME - 12]}#"):
+        return msgspec.structs.replace(accepted, parent_id=name)
+    return accepted

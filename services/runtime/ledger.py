@@ -267,11 +267,6 @@ class Ledger:
             for seq, meta, reference, unix, attempt, replay_of in rows
         ]
 
-    def metadata(self, seq: int) -> Metadata | None:
-        """Return what was known of a frame when it was accepted; None if it never was."""
-        row = self._db.execute("SELECT metadata FROM frames WHERE seq=?", (seq,)).fetchone()
-        return None if row is None else msgspec.msgpack.decode(row[0], type=Metadata)
-
     def replays(self) -> dict[int, tuple[int, str | None]]:
         """Return of each dead letter that was replayed: (seq, outcome or None) of its replay."""
         if self._version == _BEFORE_REPLAYS:
@@ -291,6 +286,11 @@ class Ledger:
         """Return the file that a frame was read from, if it came from one."""
         row = self._db.execute("SELECT reference FROM frames WHERE seq=?", (seq,)).fetchone()
         return None if row is None else _as_path(row[0])
+
+    def metadata(self, seq: int) -> Metadata | None:
+        """Return what a frame was accepted with; None if it is unknown."""
+        row = self._db.execute("SELECT metadata FROM frames WHERE seq=?", (seq,)).fetchone()
+        return None if row is None else msgspec.msgpack.decode(row[0], type=Metadata)
 
     def outcome(self, seq: int) -> str | None:
         """Return how a frame was closed; None while it is open, or unknown."""

@@ -669,6 +669,29 @@ def test_a_client_without_a_source_says_so() -> None:
         detector.close()
 
 
+def test_a_detector_that_counts_anew_in_its_old_session_is_refused(around: Around) -> None:
+    """Its images would be taken for repeats of others, and be nowhere."""
+    first = offer(1)
+    renamed = msgspec.structs.replace(first.metadata, parent_id="another")
+    other = msgspec.structs.replace(first, metadata=renamed)
+    new_session = msgspec.structs.replace(other, session="new")
+    accepted, repeat, refused, fresh = around.answers(first, first, other, new_session)
+    assert isinstance(accepted, Accepted)
+    assert accepted == repeat
+    assert isinstance(refused, Refused)
+    assert "was accepted before, as" in refused.reason
+    assert "draws a new session" in refused.reason
+    assert isinstance(fresh, Accepted)
+    assert fresh.seq == 1
+
+
+def test_a_repeat_of_a_frame_that_was_given_another_name_is_a_repeat(around: Around) -> None:
+    first = offer(1)
+    second = msgspec.structs.replace(offer(2), metadata=first.metadata)
+    answers = around.answers(first, second, second)
+    assert [answer.seq for answer in answers if isinstance(answer, Accepted)] == [0, 1, 1]
+
+
 @pytest.mark.parametrize("name", sorted(HOSTILE))
 def test_after_garbage_the_next_offer_is_accepted(around: Around, name: str) -> None:
     hostile = Requester(around.offers)

@@ -144,7 +144,7 @@ def test_ten_minutes_of_a_detector_that_is_twice_as_fast_leave_memory_flat(
 ) -> None:
     """Two detectors offer as fast as they can; the spool holds what it may, and all is located."""
     rounds = SOAK_ROUNDS if LONG else 1
-    limit = 64 * 2**20
+    limit = 16 * 2**20
     changes = {"window_frames = 64": f"window_frames = 64\nspool_bytes = {limit}"}
     with Up(tmp_path, changes, shipped=SHIPPED) as chain:
         command = ("send", library, "--repeat", str(rounds // 2), "--patience", "600")

@@ -18,7 +18,7 @@ import psutil
 from services.results import ResultStore
 from services.runtime.ledger import Ledger
 from services.runtime.places import Places
-from tests.helpers.command import COMMAND, environment, haadflow, role_of
+from tests.helpers.command import COMMAND, haadflow, role_of
 
 from .plan import Fault
 
@@ -28,8 +28,6 @@ STILL_S = 1.0
 """When nothing has moved for so long, what is stopped goes on: everybody may wait for it."""
 STUCK_S = 90.0
 """When nothing has moved for so long with nothing stopped, the chain is stuck."""
-COMES_UP = 3
-"""`up` is said so often after the supervisor has died: the first may meet what is just leaving."""
 
 
 class Stuck(AssertionError):
@@ -49,6 +47,8 @@ class Victims:
         Folder of images; every sender sends all of it, `rounds` times.
     senders
         At once.
+    env
+        Of all processes.
     """
 
     def __init__(
@@ -60,6 +60,7 @@ class Victims:
         library: Path,
         rounds: int,
         senders: int,
+        env: Mapping[str, str],
     ) -> None:
         self.out = folder / "out"
         self.done: Counter[str] = Counter()
@@ -67,6 +68,7 @@ class Victims:
         self.broken_senders = 0
         self._library = library
         self._rounds = rounds
+        self._env = env
         self._most_senders = senders
         self._sockets = Path(tempfile.mkdtemp(prefix="hf-"))
         self._topology = folder / "topology.toml"
@@ -109,7 +111,7 @@ class Victims:
             command = [*COMMAND, "send", str(self._library), "--repeat", str(self._rounds)]
             command += ["--patience", "300", "--topology", str(self._topology)]
             self._senders.append(
-                psutil.Popen(command, stdout=self._log, stderr=self._log, env=environment())
+                psutil.Popen(command, stdout=self._log, stderr=self._log, env=dict(self._env))
             )
 
     def send_once(self) -> None:
@@ -183,7 +185,7 @@ class Victims:
         self.supervisor = self._up()
 
     def _up(self) -> psutil.Process:
-        started = haadflow("up", "--topology", self._topology)
+        started = haadflow("up", "--topology", self._topology, env=self._env)
         assert started.returncode == 0, started.stderr
         status = haadflow("status", "--json", "--topology", self._topology)
         return psutil.Process(json.loads(status.stdout)["pid"])

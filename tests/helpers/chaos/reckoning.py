@@ -33,6 +33,8 @@ class Reckoning(NamedTuple):
     """Frames that ended in a later attempt than their first."""
     sent_again: int
     """Frames that a source sent again."""
+    clocks_span_s: float
+    """Between the earliest and the latest commit, by the wall clock."""
     workers_lost: int
     """Workers that a queue found dead or overdue."""
 
@@ -55,7 +57,10 @@ def reckon(out: Path, *, undisturbed: int, offers: int) -> Reckoning:
         known: dict[str, tuple[object, ...]] = {}
         different: list[str] = []
         again = 0
-        for outcome in store.results():
+        times: list[float] = []
+        for record in store.records():
+            outcome = record.outcome
+            times.append(record.created_unix)
             envelope = outcome.envelope
             again += envelope.attempt > 1
             if envelope.seq < undisturbed:
@@ -74,6 +79,7 @@ def reckon(out: Path, *, undisturbed: int, offers: int) -> Reckoning:
         different=different,
         again=again,
         sent_again=events["frames.sent_again"],
+        clocks_span_s=max(times) - min(times),
         workers_lost=events["worker.lost"] + events["worker.gone"] + events["worker.overdue"],
     )
 

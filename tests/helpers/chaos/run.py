@@ -7,6 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from tests.helpers.clocks import jumping_clocks
+from tests.helpers.command import environment
+
 from .chain import Victims
 from .plan import FAULTS, Kind, Victim, plan
 from .reckoning import Reckoning, reckon
@@ -32,6 +35,8 @@ class Chaos(NamedTuple):
     rounds: int = 5
     """In which a sender sends the whole library."""
     senders: int = 2
+    clocks_jump: bool = False
+    """Wall clocks, by years, at every look."""
 
 
 class Report(NamedTuple):
@@ -57,6 +62,7 @@ def run(chaos: Chaos, library: Path, folder: Path) -> Report:
     """Carry out the plan; `Stuck` when frames no longer move."""
     started = time.monotonic()
     images = len(list(library.glob("*.png")))
+    env = jumping_clocks(folder / "clocks") if chaos.clocks_jump else environment()
     changes = {**settings(chaos.workers), **chaos.changes}
     with Victims(
         folder,
@@ -65,6 +71,7 @@ def run(chaos: Chaos, library: Path, folder: Path) -> Report:
         library=library,
         rounds=chaos.rounds,
         senders=chaos.senders,
+        env=env,
     ) as chain:
         chain.send_once()
         # A frame moves twice: it is accepted, and it ends.
