@@ -52,6 +52,15 @@ lint: install
 	$(BIN)/lint-imports
 	$(BIN)/mypy
 
+# In an environment of its own: what it needs is not pinned with ours, and says nothing about it.
+.venv-audit/.installed:
+	"$(PYTHON)" -m venv .venv-audit
+	.venv-audit/bin/python -m pip install --disable-pip-version-check pip-audit==2.10.1
+	@touch $@
+
+audit: .venv-audit/.installed
+	.venv-audit/bin/pip-audit --vulnerability-service osv --disable-pip --no-deps --requirement constraints.txt
+
 parity: install
 	$(BIN)/python -m benchmarks.parity
 
@@ -78,4 +87,4 @@ fuzz: install $(VENV)/.installed-fuzz
 	$(BIN)/python -m tests.fuzz.codec fuzz-corpus -max_total_time=$(FUZZ_SECONDS)
 
 clean:
-	rm -rf $(VENV) haadflow-demo benchmarks/out fuzz-corpus
+	rm -rf $(VENV) .venv-audit haadflow-demo benchmarks/out fuzz-corpus
