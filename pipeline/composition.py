@@ -19,6 +19,9 @@ IN_NAME = re.compile(r"(?<![A-Za-z0-9.])(?:[A-Z][a-z]?\d+(?:\.\d+)?)+(?![A-Za-z0
 TOLERANCE = 2.0
 """How far the percentages in a file name may be from 100 by rounding."""
 
+LIKE_PERCENTAGES = 20.0
+"""Amounts of several elements that add up to so much are meant as percentages, not as counts."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Composition:
@@ -92,11 +95,33 @@ def find_in_name(stem: str) -> str | None:
     return found.pop() if len(found) == 1 else None
 
 
+def doubt_in_name(stem: str) -> str | None:
+    """Say why what looks like a composition in a file's name is not taken for one.
+
+    Percentages that do not add up to 100, and two compositions in one name. A formula such as
+    Co3O4, whose amounts are no percentages, raises no doubt.
+    """
+    texts = dict.fromkeys(IN_NAME.findall(stem))
+    sure = [text for text in texts if _is_plausible(text)]
+    if len(sure) > 1:
+        return f"the name holds {sure[0]} and {sure[1]}, expected one composition"
+    for text in texts if not sure else ():
+        elements, total = _totals(text)
+        if elements > 1 and total >= LIKE_PERCENTAGES:
+            return f"{text} in the name adds up to {total:g}, expected 100"
+    return None
+
+
 def _is_plausible(text: str) -> bool:
+    elements, total = _totals(text)
+    named = elements > 1 or (elements == 1 and len(parse_composition(text).elements[0]) == 2)
+    return named and abs(total - 100.0) <= TOLERANCE
+
+
+def _totals(text: str) -> tuple[int, float]:
+    """Return how many elements a text names, 0 if it is no composition, and their amounts' sum."""
     try:
         composition = parse_composition(text)
     except ValueError:
-        return False
-    total = sum(amount or 0.0 for amount in composition.amounts)
-    named = composition.n > 1 or len(composition.elements[0]) == 2
-    return named and abs(total - 100.0) <= TOLERANCE
+        return 0, 0.0
+    return composition.n, sum(amount or 0.0 for amount in composition.amounts)

@@ -88,11 +88,16 @@ def check_name(out: Path) -> None:
 
 
 def accept_files(
-    run: FilesRun, places: Places, *, passed_over: Counter[str] | None = None
+    run: FilesRun,
+    places: Places,
+    *,
+    passed_over: Counter[str] | None = None,
+    remarks: list[str] | None = None,
 ) -> tuple[int, int]:
     """Write the files into the ledger; return how many frames it holds and how many are open.
 
-    `passed_over` counts what is not taken, see `find_images`.
+    `passed_over` counts what is not taken, see `find_images`; `remarks` gets what was said of
+    images and is not used, see `Resolver.remarks`.
 
     Raises
     ------
@@ -108,6 +113,8 @@ def accept_files(
         adopt_ended(ledger, places)
         ledger.accept(_new_frames(resolver, found))
         ledger.forget_epochs()
+        if remarks is not None:
+            remarks += resolver.remarks()
         return ledger.accepted(), ledger.open_count()
 
 

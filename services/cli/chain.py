@@ -23,7 +23,7 @@ from services.runtime.roles import Role
 from services.runtime.status import ChainStatus
 from services.runtime.topology import Topology, TopologyError
 
-from .options import Json, TopologyFile
+from .options import Json, TopologyFile, seconds
 from .terminal import account_line, complain, exit_status, fail, out, print_json, status_table
 from .write import write_results
 
@@ -109,7 +109,10 @@ def scale(
 def down(
     topology: TopologyFile = None,
     drain: Annotated[
-        float, typer.Option(help="Seconds to wait for open frames before stopping.")
+        float,
+        typer.Option(
+            help="Seconds to wait for open frames before stopping.", callback=seconds, min=0
+        ),
     ] = 30.0,
     pictures: Annotated[
         int, typer.Option(help="Overlays of the first N images; 0 for none.", min=0)
@@ -157,8 +160,20 @@ def worker(
     os.execv(sys.executable, command)  # noqa: S606 - becomes the worker
 
 
-def check(topology: TopologyFile = None) -> None:
-    """Check the topology, every stage's parameters and the keys; connect nothing."""
+def check(
+    paths: Annotated[
+        list[Path] | None, typer.Argument(metavar="[PATH]", help="Images and folders to read too.")
+    ] = None,
+    topology: TopologyFile = None,
+    recursive: Annotated[bool, typer.Option(help="Folders inside folders too.")] = False,
+    metadata: Annotated[Path | None, typer.Option(help="Table, as for run.")] = None,
+) -> None:
+    """Check the topology, every stage's parameters and the keys; connect nothing.
+
+    With images: that they can be read, and that every row of their tables means one of them.
+    """
+    if metadata is not None and not paths:
+        fail("--metadata: expected images too, whose table it is")
     chain = load(topology)
     _check_stages(chain, topology)
     _check_keys(chain, *HERE)
@@ -168,6 +183,12 @@ def check(topology: TopologyFile = None) -> None:
         markup=False,
         soft_wrap=True,
     )
+    if paths:
+        from services.intake import limits_of
+
+        from .checking import check_images
+
+        check_images(paths, recursive=recursive, table=metadata, limits=limits_of(chain.source))
 
 
 def _check_stages(chain: Topology, given: Path | None) -> None:
@@ -219,6 +240,8 @@ def parse_workers(settings: list[str]) -> dict[str, int]:
         stage, _, number = setting.partition("=")
         if not stage or not number.isdecimal() or int(number) > 1024:
             fail(f"{setting!r}: expected STAGE=N with N from 0 to 1024, as in preprocessing=3")
+        if stage in workers:
+            fail(f"{setting!r}: {stage} is there twice")
         workers[stage] = int(number)
     return workers
 

@@ -37,6 +37,7 @@ from .terminal import (
     fail,
     out,
     print_json,
+    remark,
     stop_on_signal,
 )
 from .write import write_results
@@ -137,8 +138,10 @@ def _run_chain(asked: FilesRun, places: Places) -> None:
     from services.files_run import accept_files
 
     passed_over: Counter[str] = Counter()
+    remarks: list[str] = []
     with err.status("looking for images"):
-        frames, still_open = accept_files(asked, places, passed_over=passed_over)
+        frames, still_open = accept_files(asked, places, passed_over=passed_over, remarks=remarks)
+    remark(remarks)
     _say_what_is_passed_over(passed_over)
     if frames == 0:
         fail("no images there: PNG, TIFF, JPEG or NPY files are taken; --recursive looks deeper")

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from math import isfinite
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+
+def seconds(value: float) -> float:
+    """Refuse what is no time: NaN passes every comparison."""
+    if not isfinite(value):
+        raise typer.BadParameter(f"{value} is no number of seconds")
+    return value
+
 
 Paths = Annotated[list[Path], typer.Argument(metavar="PATH", help="Images, or folders of images.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document, for a program to read.")]

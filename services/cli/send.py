@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from .chain import load
-from .options import Composition, Elements, MaxPixels, Paths, TopologyFile
+from .options import Composition, Elements, MaxPixels, Paths, TopologyFile, seconds
 from .terminal import fail
 
 
@@ -23,7 +23,9 @@ def send(
     max_pixels: MaxPixels = None,
     metadata: Annotated[Path | None, typer.Option(help="Table, as for run.")] = None,
     repeat: Annotated[int, typer.Option(help="Send everything so many times.", min=1)] = 1,
-    patience: Annotated[float, typer.Option(help="Seconds to wait for the chain.")] = 60.0,
+    patience: Annotated[
+        float, typer.Option(help="Seconds to wait for the chain.", callback=seconds, min=0)
+    ] = 60.0,
     keys: Annotated[
         Path | None,
         typer.Option(

@@ -13,7 +13,7 @@ from services.detectors.files import ReadLimits, UnreadableImage, limits_up_to, 
 from services.detectors.metadata import MetadataError, Resolver, with_file_metadata
 from services.runtime import exit_codes
 
-from .terminal import complain, err, fail, out
+from .terminal import complain, err, fail, out, remark
 
 
 def send_files(
@@ -50,6 +50,7 @@ def send_files(
                     progress.update(task, completed=detector.accepted)
             detector.flush()
             progress.update(task, completed=detector.accepted)
+        remark(resolver.remarks())
     except NotAccepted as error:
         fail(str(error), exit_codes.BROKEN)
     for refusal in detector.refusals:

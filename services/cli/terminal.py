@@ -17,6 +17,7 @@ from services.account import Account
 from services.runtime import exit_codes
 from services.runtime.status import ChainStatus
 
+REMARKS = 5
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
 
@@ -24,6 +25,14 @@ err = Console(stderr=True, highlight=False)
 def complain(text: str) -> None:
     """Say what is wrong, on standard error, without markup."""
     err.print(f"haadflow: {text}", style="red", markup=False, soft_wrap=True)
+
+
+def remark(texts: list[str]) -> None:
+    """Say what is not used, and does not stop anything; the first few, and how many more."""
+    for text in texts[:REMARKS]:
+        err.print(f"haadflow: {text}", style="yellow", markup=False, soft_wrap=True)
+    if len(texts) > REMARKS:
+        err.print(f"and {len(texts) - REMARKS} more; `haadflow check PATH` lists them all")
 
 
 def fail(text: str, status: int = exit_codes.USAGE) -> NoReturn:

@@ -7,12 +7,13 @@ that has one. The record says which.
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 
 import msgspec
 
-from pipeline.composition import find_in_name
+from pipeline.composition import doubt_in_name, find_in_name
 from protocols.messages import CompositionSource, Metadata
 
 from .file_finding import Found
@@ -38,6 +39,8 @@ _MOST_ELEMENTS = 118
 _TABLES_KEPT = 64
 """Tables of folders held at once: files come folder by folder."""
 _NOTES = "file_notes"
+_NOTE_CHARS = 4096
+"""`protocols.bounds.Note`."""
 MOST_BYTES = 64 * 1024
 """Of one frame's metadata, encoded. Each field has its own bound; all at their bounds would leave a
 frame's header no room for what the stages write into it."""
@@ -73,6 +76,11 @@ class Resolver:
         self._n_elements = n_elements
         self._table = None if table is None else MetadataTable.read(table)
         self._table_in = lru_cache(maxsize=_TABLES_KEPT)(_table_in)
+        self._unmet: dict[Path, dict[int, str]] = {}
+        self._doubts = 0
+        self._doubt = ""
+        if self._table is not None:
+            self._expect(self._table)
 
     def metadata_of(self, found: Found) -> Metadata:
         """Return what is known of a file without opening it.
@@ -90,17 +98,49 @@ class Resolver:
             row=self._row(found),
         )
         _check_size(metadata)
+        doubt = _doubt_about(found.path) if metadata.composition is None else None
+        if doubt is not None:
+            self._doubts += 1
+            self._doubt = self._doubt or f"{found.path}: {doubt}"
         return metadata
+
+    def remarks(self) -> list[str]:
+        """Return what was said of images and not used, now that all of them have been resolved.
+
+        Rows of tables that match no image, each with its file and line; and names with something
+        in them that looks like a composition and is none: the first, and how many.
+        """
+        remarks = [
+            f"{path}:{line}: {file!r}: {_why_unmet(path, file)}"
+            for path, unmet in self._unmet.items()
+            for line, file in unmet.items()
+        ]
+        if self._doubts:
+            more = f" (and {self._doubts - 1} more)" if self._doubts > 1 else ""
+            remarks.append(f"{self._doubt}{more}: no composition is taken from it")
+        return remarks
+
+    def _expect(self, table: MetadataTable) -> None:
+        rows = {row.line: file for file, row in table.rows.items()}
+        self._unmet.setdefault(table.path, rows)
 
     def _row(self, found: Found) -> TableRow | None:
         if self._table is not None:
-            return self._table.find(found.path)
+            return self._met(self._table, found)
         for folder in dict.fromkeys((found.path.parent, found.root)):
             table = self._table_in(folder)
-            row = None if table is None else table.find(found.path)
-            if row is not None:
-                return row
+            if table is not None:
+                self._expect(table)
+                row = self._met(table, found)
+                if row is not None:
+                    return row
         return None
+
+    def _met(self, table: MetadataTable, found: Found) -> TableRow | None:
+        row = table.find(found.path)
+        if row is not None:
+            self._unmet[table.path].pop(row.line, None)
+        return row
 
 
 def resolve(
@@ -147,7 +187,7 @@ def resolve(
         composition_from=origin,
         n_elements=count,
         pixel_size_nm=row.pixel_size_nm,
-        extra=dict(row.extra),
+        extra=_with_notes(row.extra, [_doubt_about(path)] if text is None else []),
     )
 
 
@@ -180,7 +220,7 @@ def with_file_metadata(metadata: Metadata, read: ReadImage) -> Metadata:
             changes |= {"composition": read.composition, "composition_from": "file metadata"}
             changes["n_elements"] = metadata.n_elements or count
     if notes:
-        changes["extra"] = {**metadata.extra, _NOTES: "; ".join(notes)}
+        changes["extra"] = _with_notes(metadata.extra, notes)
     return msgspec.structs.replace(metadata, **changes) if changes else metadata
 
 
@@ -207,6 +247,25 @@ def checked_from_sender(metadata: Metadata) -> Metadata:
     return msgspec.structs.replace(
         metadata, n_elements=count, composition_from=metadata.composition_from or "sender"
     )
+
+
+def _with_notes(extra: Mapping[str, str], notes: Sequence[str | None]) -> dict[str, str]:
+    told = [note for note in (extra.get(_NOTES), *notes) if note]
+    return {**extra, _NOTES: "; ".join(told)[:_NOTE_CHARS]} if told else dict(extra)
+
+
+def _doubt_about(path: Path) -> str | None:
+    return doubt_in_name(path.stem)
+
+
+def _why_unmet(table: Path, file: str) -> str:
+    for path in (table.parent / file, Path(file)):
+        try:
+            if path.is_file():
+                return "this file is not among the images given, or has a row elsewhere"
+        except (OSError, ValueError):
+            break
+    return "no image given is called so"
 
 
 def _check_size(metadata: Metadata) -> None:

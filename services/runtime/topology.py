@@ -224,9 +224,9 @@ class Topology(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         """Yield what is wrong, though every key has its type."""
         if not self.stage:
             yield Problem(("stage",), "no [[stage]]; expected at least one")
-        if not self.chain.out or not self.chain.out.isprintable():
+        if not self.chain.out or "\0" in self.chain.out:
             came = f"came {self.chain.out!r:.80}"
-            yield Problem(("chain", "out"), f"expected a folder's printable name, {came}")
+            yield Problem(("chain", "out"), f"expected the name of a folder, {came}")
         yield from self._twice()
         for index, table in enumerate(self.stage):
             for name, value in table.parameters.items() if table.stages else ():

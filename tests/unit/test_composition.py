@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline import Composition, find_in_name, parse_composition
-from pipeline.composition import SYMBOLS
+from pipeline.composition import SYMBOLS, doubt_in_name
 
 
 def test_a_composition_is_read_in_the_order_written() -> None:
@@ -89,3 +89,21 @@ def test_a_composition_in_a_name_is_found(stem: str, composition: str) -> None:
 )  # fmt: skip
 def test_ordinary_names_hold_no_composition(stem: str) -> None:
     assert find_in_name(stem) is None
+
+
+@pytest.mark.parametrize(
+    ("stem", "doubt"),
+    [
+        ("p_Au40Ag10", "Au40Ag10 in the name adds up to 50, expected 100"),
+        ("p_Au60Ag60", "Au60Ag60 in the name adds up to 120, expected 100"),
+        ("Au40Cu60 Ag50Cu50", "the name holds Au40Cu60 and Ag50Cu50, expected one composition"),
+        ("p_Au40Ag60", None),
+        ("p_Au40Ag10_then_Au40Ag60", None),
+        ("07_Co3O4-Mn3O4_coreshell_cluster_HAADF", None),
+        ("Au50", None),
+        ("X50Y50", None),
+        ("", None),
+    ],
+)
+def test_what_nearly_is_a_composition_is_doubted(stem: str, doubt: str | None) -> None:
+    assert doubt_in_name(stem) == doubt

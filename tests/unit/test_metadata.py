@@ -144,3 +144,40 @@ def test_names_that_cannot_be_shown_can_still_be_sent(tmp_path: Path) -> None:
     for metadata in _resolved(Resolver(), folder):
         offer = Offer(session="s", offer=1, metadata=metadata, image=_IMAGE)
         assert decode(encode(offer), expect=(Offer,)).metadata == metadata
+
+
+def test_what_a_table_says_of_no_image_is_named_with_its_line(tmp_path: Path) -> None:
+    folder = _files(tmp_path, "p.png", "notes.txt", "deep/q.png")
+    (folder / "metadata.csv").write_text("file\np.png\nmissing.png\nnotes.txt\ndeep/q.png\n")
+    resolver = Resolver()
+    _resolved(resolver, folder)
+    table = folder / "metadata.csv"
+    assert resolver.remarks() == [
+        f"{table}:3: 'missing.png': no image given is called so",
+        f"{table}:4: 'notes.txt': this file is not among the images given, or has a row elsewhere",
+        f"{table}:5: 'deep/q.png': this file is not among the images given, or has a row elsewhere",
+    ]
+    resolver = Resolver(table=table)
+    _resolved(resolver, folder, recursive=True)
+    assert [remark.split(": ")[0] for remark in resolver.remarks()] == [f"{table}:3", f"{table}:4"]
+
+
+def test_a_name_that_nearly_holds_a_composition_is_noted(tmp_path: Path) -> None:
+    folder = _files(tmp_path, "a_Au40Ag50.png", "b_Au40Ag60.png", "c_Au40Cu60_Ag50Cu50.png")
+    resolver = Resolver()
+    resolved = _resolved(resolver, folder)
+    doubt = "Au40Ag50 in the name adds up to 90, expected 100"
+    assert [each.composition for each in resolved] == [None, "Au40Ag60", None]
+    assert [each.extra.get("file_notes") for each in resolved] == [
+        doubt,
+        None,
+        "the name holds Au40Cu60 and Ag50Cu50, expected one composition",
+    ]
+    (remark,) = resolver.remarks()
+    assert remark.startswith(f"{folder}/a_Au40Ag50.png: {doubt} (and 1 more)")
+    filled = with_file_metadata(resolved[0], ReadImage(_IMAGE, notes=("turned",)))
+    assert filled.extra["file_notes"] == f"{doubt}; turned"
+    # Said otherwise, the name is not looked at.
+    resolver = Resolver(composition="PdPt")
+    _resolved(resolver, folder)
+    assert resolver.remarks() == []
