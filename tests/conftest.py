@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-settings.register_profile("ci", derandomize=True)
-if os.environ.get("CI"):
-    # There a search for counterexamples would fail other people's changes.
-    settings.load_profile("ci")
+# No deadlines: how long an example takes says how busy the machine is.
+settings.register_profile("anywhere", deadline=None)
+# There a search for counterexamples would fail other people's changes.
+settings.register_profile("ci", deadline=None, derandomize=True)
+settings.load_profile("ci" if os.environ.get("CI") else "anywhere")
 
 
 @pytest.fixture(scope="session")
