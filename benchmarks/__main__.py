@@ -42,7 +42,7 @@ class Effort:
     pictures: int = 48
     rounds: int = 24
     size_repeats: int = 11
-    memory_calls: int = 3_000
+    memory_calls: int = 100_000
     singles: int = 100
     small_frames: int = 1_000
     large_frames: int = 1_000
@@ -55,7 +55,7 @@ QUICK = Effort(
     pictures=16,
     rounds=8,
     size_repeats=3,
-    memory_calls=500,
+    memory_calls=2_000,
     singles=15,
     small_frames=200,
     large_frames=200,

@@ -20,12 +20,15 @@ from benchmarks import (
     chain_images,
     kernels,
     kernels_figures,
+    kernels_memory,
     report,
     report_plot,
 )
+from benchmarks.__main__ import FULL, QUICK
 from benchmarks.chain import Snapshot
 from benchmarks.chain_measure import ChainFound, Single, Streamed
 from benchmarks.kernels import Picture
+from benchmarks.kernels_memory import Call, Memory
 from benchmarks.report import Figure, Machine, NotAReport, Report, Series
 from pipeline import process
 from services.runtime.ledger import Ledger
@@ -99,6 +102,24 @@ def test_a_picture_of_another_size_shows_the_same_particle(side: int) -> None:
     assert same is not None
     shares = np.array(result.bounding_box) / side - np.array(same) / kernels.BASE
     assert np.abs(shares).max() <= 2 / 128
+
+
+def test_the_growth_of_memory_is_that_from_the_first_quarter_to_the_last() -> None:
+    steps = [50.0] * 25 + [50.5] * 50 + [51.0] * 25
+    steps[0], steps[-1] = 20.0, 90.0  # one sample alone does not decide
+    call = Call(parent=2**20, traced=2**19, resident=None)
+    done = [1_000 * (at + 1) for at in range(100)]
+    memory = Memory(calls={1024: call}, done=done, resident=steps)
+    assert memory.growth_kib == 1024.0
+    peak, growth = kernels_memory.figures(memory)
+    assert (peak.key, peak.value) == ("memory.peak.1024", 0.5)
+    assert (growth.what, growth.value) == ("resident, 100,000 calls", 1024.0)
+    assert "10 of 256, 4 of 512, 2 of 1024 px, half of them 16 bit" in growth.note
+
+
+def test_a_full_benchmark_makes_a_hundred_thousand_calls_for_the_memory() -> None:
+    assert FULL.memory_calls == 100_000
+    assert QUICK.memory_calls % kernels_memory.SAMPLES == 0
 
 
 def test_a_figure_says_whether_it_is_what_was_asked() -> None:
