@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from services.runtime.topology import flaw_of_address
+
 from .chain import load
 from .options import Composition, Elements, MaxPixels, Paths, TopologyFile, seconds
 from .terminal import fail
@@ -34,6 +36,9 @@ def send(
     address = to or load(topology).source.offers
     if address is None:
         fail("the topology's source takes no offers: give source.offers an address")
+    wrong = flaw_of_address(address)
+    if wrong is not None:
+        fail(f"cannot connect to {address!r}: {wrong}")
     send_files(
         paths,
         address,
