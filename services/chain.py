@@ -18,6 +18,8 @@ from .runtime.supervisor import Supervisor
 from .runtime.topology import MOST_WORKERS, Topology, TopologyError
 
 ANSWER_MS = 2_000
+COMMANDS_WAITING = 64
+"""Of one who asks; the next one waits in its own memory."""
 
 
 class NoChain(Exception):
@@ -28,7 +30,7 @@ def run(topology: Topology, places: Places) -> None:
     """Run the chain until `down` or a signal."""
     stop = Stop()
     with sole_writer(places):
-        control = Dispatcher(topology.chain.control)
+        control = Dispatcher(topology.chain.control, waiting=COMMANDS_WAITING)
         supervisor = Supervisor(topology, places, until_drained=False)
         supervisor.bad_input.watch("chain.control", control, brief=True)
         supervisor.start()
