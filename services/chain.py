@@ -20,6 +20,8 @@ from .runtime.supervisor import Supervisor
 from .runtime.topology import MOST_WORKERS, Topology, TopologyError
 
 ANSWER_MS = 2_000
+COMMANDS_WAITING = 64
+"""Of one who asks; the next one waits in its own memory."""
 
 
 class NoChain(Exception):
@@ -33,7 +35,7 @@ def run(topology: Topology, places: Places) -> None:
         if topology.is_open and (addresses := topology.reachable()):
             structlog.get_logger().warning("chain.open_to_the_network", addresses=addresses)
         curve = Keyring.of(topology).listen("chain.control")
-        control = Dispatcher(topology.chain.control, curve=curve)
+        control = Dispatcher(topology.chain.control, waiting=COMMANDS_WAITING, curve=curve)
         supervisor = Supervisor(topology, places, until_drained=False)
         supervisor.bad_input.watch("chain.control", control, brief=True)
         supervisor.start()

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from services.runtime.topology import flaw_of_address
+
 from .chain import load
 from .options import Composition, Elements, MaxPixels, Paths, TopologyFile, seconds
 from .terminal import fail
@@ -45,6 +47,9 @@ def send(
             fail("the topology's source takes no offers: give source.offers an address")
         if keys is None and chain.security.keys is not None:
             keys = Path(chain.security.keys)
+    wrong = flaw_of_address(address)
+    if wrong is not None:
+        fail(f"cannot connect to {address!r}: {wrong}")
     send_files(
         paths,
         address,

@@ -45,12 +45,15 @@ class Found:
         What `root` is called in a parent_id; no two roots of one call share it.
     problem : str or None
         Why it cannot be read, as far as that is known without opening it.
+    alone : bool
+        It was given by its own name, not with its folder.
     """
 
     path: Path
     root: Path
     label: str
     problem: str | None = None
+    alone: bool = False
 
 
 def find_images(
@@ -86,7 +89,7 @@ def find_images(
             for found, problem in walk.folder(path):
                 yield Found(found, folder, label, problem)
         elif walk.take(path):
-            yield Found(path, folder, label, _problem(path))
+            yield Found(path, folder, label, _problem(path), alone=True)
 
 
 class _Walk:

@@ -76,11 +76,10 @@ class Resolver:
         self._n_elements = n_elements
         self._table = None if table is None else MetadataTable.read(table)
         self._table_in = lru_cache(maxsize=_TABLES_KEPT)(_table_in)
-        self._unmet: dict[Path, dict[int, str]] = {}
+        self._expected: dict[Path, MetadataTable] = {}
+        self._met: dict[Path, set[int]] = {}
         self._doubts = 0
         self._doubt = ""
-        if self._table is not None:
-            self._expect(self._table)
 
     def metadata_of(self, found: Found) -> Metadata:
         """Return what is known of a file without opening it.
@@ -107,39 +106,37 @@ class Resolver:
     def remarks(self) -> list[str]:
         """Return what was said of images and not used, now that all of them have been resolved.
 
-        Rows of tables that match no image, each with its file and line; and names with something
-        in them that looks like a composition and is none: the first, and how many.
+        Rows of tables that match no image, each with its file and line, where whole folders were
+        given; and names with something in them that looks like a composition and is none: the
+        first, and how many.
         """
         remarks = [
-            f"{path}:{line}: {file!r}: {_why_unmet(path, file)}"
-            for path, unmet in self._unmet.items()
-            for line, file in unmet.items()
+            f"{path}:{row.line}: {file!r}: {_why_unmet(path, file)}"
+            for path, table in self._expected.items()
+            for file, row in table.rows.items()
+            if row.line not in self._met.get(path, ())
         ]
         if self._doubts:
             more = f" (and {self._doubts - 1} more)" if self._doubts > 1 else ""
             remarks.append(f"{self._doubt}{more}: no composition is taken from it")
         return remarks
 
-    def _expect(self, table: MetadataTable) -> None:
-        rows = {row.line: file for file, row in table.rows.items()}
-        self._unmet.setdefault(table.path, rows)
-
     def _row(self, found: Found) -> TableRow | None:
         if self._table is not None:
-            return self._met(self._table, found)
+            return self._row_of(self._table, found)
         for folder in dict.fromkeys((found.path.parent, found.root)):
             table = self._table_in(folder)
-            if table is not None:
-                self._expect(table)
-                row = self._met(table, found)
-                if row is not None:
-                    return row
+            row = None if table is None else self._row_of(table, found)
+            if row is not None:
+                return row
         return None
 
-    def _met(self, table: MetadataTable, found: Found) -> TableRow | None:
+    def _row_of(self, table: MetadataTable, found: Found) -> TableRow | None:
+        if not found.alone:  # else the rows of its neighbours are none of its business
+            self._expected.setdefault(table.path, table)
         row = table.find(found.path)
         if row is not None:
-            self._unmet[table.path].pop(row.line, None)
+            self._met.setdefault(table.path, set()).add(row.line)
         return row
 
 

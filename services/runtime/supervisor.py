@@ -49,6 +49,8 @@ ASLEEP_S = 5.0
 """When this process itself has not run for so long, nobody is to blame for not being heard."""
 GRACE_S = 10.0
 LOG_TAIL = 2_000
+LARGEST_BEAT = 256 * 1024
+"""Bytes of one part; thousands of beats may wait."""
 LITTLE_DISK = 4 * 1024 * 1024
 
 
@@ -105,8 +107,12 @@ class Supervisor:
         self._looked = self._awake_since = clock()
         places.make()
         topology.save(places.topology)
-        curve = Keyring.of(topology).listen("chain.beats")
-        self._beats = Inlet(topology.chain.beats, high_water_mark=10_000, curve=curve)
+        self._beats = Inlet(
+            topology.chain.beats,
+            high_water_mark=10_000,
+            largest_part=LARGEST_BEAT,
+            curve=Keyring.of(topology).listen("chain.beats"),
+        )
         self.bad_input = BadInput({"chain.beats": self._beats})
 
     def start(self) -> None:
@@ -158,6 +164,7 @@ class Supervisor:
 
     def _look_after(self) -> None:
         now = self._clock()
+        self.bad_input.figures()  # what nobody reads would lie in memory
         if now - self._looked > ASLEEP_S:
             self._awake_since = now
         self._looked = now

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -307,6 +308,13 @@ def _in_words(problem: Problem) -> Problem:
     ):
         said = said.replace(f"Expected `str` matching regex {pattern!r}", words)
     return problem._replace(said=said)
+
+
+def flaw_of_address(address: str) -> str | None:
+    """Say why nobody can connect to an address, or None."""
+    if re.match(_ADDRESS, address) is None:
+        return "expected tcp://HOST:PORT or ipc:///PATH"
+    return _flaw_of(address)
 
 
 def _flaw_of(address: str) -> str | None:

@@ -92,7 +92,7 @@ def test_an_address_that_others_can_reach_needs_keys_or_plain_words(
 ) -> None:
     text = STAGE.replace("tcp://127.0.0.1:2", address)
     for more in ("", "[security]\n", "[security]\nopen_network = false\n"):
-        with pytest.raises(TopologyError, match=r"chain\.toml:\d+: .*stage boxing\.work: ") as raised:
+        with pytest.raises(TopologyError, match=r"toml:\d+: .*stage boxing\.work: ") as raised:
             loaded(tmp_path, text + more)
         assert address in str(raised.value)
         assert "security.keys" in str(raised.value)
