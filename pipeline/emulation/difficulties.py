@@ -93,9 +93,7 @@ SETTINGS: dict[Difficulty, Setting] = {
     "several": Setting(
         says="two or three particles in the frame", particles=(2, 3), diameter=(0.16, 0.36)
     ),
-    "border": Setting(
-        says="the border cuts 10 to 50 % off", diameter=(0.3, 0.6), cut=(0.1, 0.5)
-    ),
+    "border": Setting(says="the border cuts 10 to 50 % off", diameter=(0.3, 0.6), cut=(0.1, 0.5)),
     "faint": Setting(says="one phase near the film, or phases nearly alike", faint=True),
     "film": Setting(
         says="a film that is brighter on one side, or ends",

@@ -320,7 +320,9 @@ def _background(
     elif rise > 0.0:
         film += rise * (along + np.float32(0.5))
     if setting.bare:
-        film += np.float32(exposure.peak) * _waves(draws, line[None], line[:, None], size, crossed=True)
+        film += np.float32(exposure.peak) * _waves(
+            draws, line[None], line[:, None], size, crossed=True
+        )
     np.maximum(film, np.float32(0.0), out=film)
     return film
 
@@ -342,9 +344,7 @@ def _surface(
     return np.maximum(level, np.float32(0.0))
 
 
-def _waves(
-    draws: Draws, x: FloatImage, y: FloatImage, size: int, *, crossed: bool
-) -> FloatImage:
+def _waves(draws: Draws, x: FloatImage, y: FloatImage, size: int, *, crossed: bool) -> FloatImage:
     """Draw fringes of 4 to 12 px of 512, or a lattice of them: 0..1."""
     period = draws.between(4.0, 12.0) / min(SIZES)
     start = draws.between(0.0, pi)

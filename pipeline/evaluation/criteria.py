@@ -124,9 +124,7 @@ def judge(
     )
 
 
-def _areas(
-    truth: NDArray[np.integer], boxes: NDArray[np.integer]
-) -> tuple[float, float, float]:
+def _areas(truth: NDArray[np.integer], boxes: NDArray[np.integer]) -> tuple[float, float, float]:
     """Return coverage, outside and purity."""
     boxed = np.zeros(truth.shape, dtype=bool)
     area = outside = common = 0

@@ -38,12 +38,14 @@ def particle_domain(image: NDArray[Any]) -> Mask:
     longer = max(levels.shape)
     smooth = cv2.GaussianBlur(levels, (0, 0), max(longer / 200.0, 0.6))
     width = max(longer // 32, 1)
-    border = np.concatenate([
-        smooth[:width].ravel(),
-        smooth[-width:].ravel(),
-        smooth[width:-width, :width].ravel(),
-        smooth[width:-width, -width:].ravel(),
-    ])
+    border = np.concatenate(
+        [
+            smooth[:width].ravel(),
+            smooth[-width:].ravel(),
+            smooth[width:-width, :width].ravel(),
+            smooth[width:-width, -width:].ravel(),
+        ]
+    )
     middle = np.median(border)
     spread = 1.4826 * np.median(np.abs(border - middle))
     top = np.percentile(smooth, 99.0)
@@ -55,9 +57,7 @@ def particle_domain(image: NDArray[Any]) -> Mask:
     return domain
 
 
-def explained(
-    image: NDArray[Any], domain: Mask, boxes: NDArray[np.integer]
-) -> NDArray[np.float64]:
+def explained(image: NDArray[Any], domain: Mask, boxes: NDArray[np.integer]) -> NDArray[np.float64]:
     """Measure what share of the domain's variance the first 0, 1, .. N boxes explain.
 
     Parameters
@@ -76,9 +76,7 @@ def explained(
     return np.concatenate([[0.0], np.cumsum(_gains(image, domain, boxes))])
 
 
-def by_gain(
-    image: NDArray[Any], domain: Mask, boxes: NDArray[np.integer]
-) -> NDArray[np.int64]:
+def by_gain(image: NDArray[Any], domain: Mask, boxes: NDArray[np.integer]) -> NDArray[np.int64]:
     """Order boxes so that the first n explain as much as any n of them can.
 
     Returns
