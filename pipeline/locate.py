@@ -18,7 +18,7 @@ from .image import as_image
 from .preprocess import NothingFound, PreprocessParams, preprocess
 from .quality import Quality, QualityParams, assess, too_small
 from .quality_model import QualityModel
-from .refined.locate import Particle, locate, see
+from .refined.locate import Frame, Particle, locate, see
 from .refined.params import Controls, RefinedParams
 from .scale import Scaling, find_scaling
 
@@ -162,7 +162,8 @@ def process(
     if reason is not None:
         return rejected(reason=reason, method=method)
     if method == "refined":
-        return _refined(picture, n_elements, k_from, params, model, controls or Controls())
+        frame = see(picture, params.quality, model)
+        return _refined(picture, frame, (n_elements, k_from), params, controls or Controls())
     grid = Grid.for_parent(height, width)
     scaling = find_scaling(picture)
     grid_image = downsize(picture, scaling, grid)
@@ -208,13 +209,12 @@ def _check_method(method: Method, algorithm: Algorithm | None, controls: Control
 
 def _refined(
     picture: NDArray[Any],
-    n_elements: int | None,
-    k_from: KFrom,
+    frame: Frame,
+    known: tuple[int | None, KFrom],
     params: Parameters,
-    model: QualityModel | None,
     controls: Controls,
 ) -> Result:
-    frame = see(picture, params.quality, model)
+    n_elements, k_from = known
     rejected = partial(
         Result,
         outcome="rejected",

@@ -320,9 +320,7 @@ def _background(
     elif rise > 0.0:
         film += rise * (along + np.float32(0.5))
     if setting.bare:
-        film += np.float32(exposure.peak) * _waves(
-            draws, line[None], line[:, None], size, crossed=True
-        )
+        film += np.float32(exposure.peak) * _waves(draws, line[None], line[:, None], crossed=True)
     np.maximum(film, np.float32(0.0), out=film)
     return film
 
@@ -338,13 +336,13 @@ def _surface(
         rows, across = level.shape
         x = np.arange(across, dtype=np.float32)[None] * np.float32(1.0 / size)
         y = np.arange(rows, dtype=np.float32)[:, None] * np.float32(1.0 / size)
-        waves = _waves(draws, x, y, size, crossed=draws.chance(0.5))
+        waves = _waves(draws, x, y, crossed=draws.chance(0.5))
         level *= np.float32(1.0) - depth + depth * waves
     level *= np.float32(FULL) / np.float32(max(float(level.max()), 1e-6))
     return np.maximum(level, np.float32(0.0))
 
 
-def _waves(draws: Draws, x: FloatImage, y: FloatImage, size: int, *, crossed: bool) -> FloatImage:
+def _waves(draws: Draws, x: FloatImage, y: FloatImage, *, crossed: bool) -> FloatImage:
     """Draw fringes of 4 to 12 px of 512, or a lattice of them: 0..1."""
     period = draws.between(4.0, 12.0) / min(SIZES)
     start = draws.between(0.0, pi)

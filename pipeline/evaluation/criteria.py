@@ -138,7 +138,7 @@ def _areas(truth: NDArray[np.integer], boxes: NDArray[np.integer]) -> tuple[floa
         outside += int(phases[0])
         common += int(phases.max())
     particle = truth > 0
-    coverage = np.count_nonzero(boxed & particle) / max(np.count_nonzero(particle), 1)
+    coverage = int(np.count_nonzero(boxed & particle)) / max(int(np.count_nonzero(particle)), 1)
     return float(coverage), outside / max(area, 1), common / area if area else 1.0
 
 

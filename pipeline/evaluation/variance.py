@@ -49,7 +49,7 @@ def particle_domain(image: NDArray[Any]) -> Mask:
     middle = np.median(border)
     spread = 1.4826 * np.median(np.abs(border - middle))
     top = np.percentile(smooth, 99.0)
-    bright = smooth > max(middle + 5.0 * spread, middle + 0.05 * (top - middle))
+    bright = smooth > max(middle + 5.0 * spread, middle + 0.1 * (top - middle))
     _, pieces, statistics, _ = cv2.connectedComponentsWithStats(bright.astype(np.uint8))
     areas = statistics[:, cv2.CC_STAT_AREA].copy()
     areas[0] = 0
@@ -119,7 +119,7 @@ def explained_by_grid(image: NDArray[Any], domain: Mask, n: int) -> float:
 
 
 def _tiles(domain: Mask, tiles: tuple[float, float, float]) -> NDArray[np.int64]:
-    """Number the tile of each of the domain's pixels."""
+    """Return, for each of the domain's pixels, the number of its tile."""
     x0, y0, side = tiles
     y, x = np.nonzero(domain)
     across = int(domain.shape[1] / side) + 2
@@ -135,8 +135,8 @@ def _gains(image: NDArray[Any], domain: Mask, boxes: NDArray[np.integer]) -> Lev
         return np.zeros(len(boxes))
     levels = np.where(domain, levels - inside.mean(), 0.0)
     total = max(float((levels**2).sum()), 1e-300)
-    sums = cv2.integral(levels)
-    counts = cv2.integral(domain.astype(np.uint8)).astype(np.float64)
+    sums = np.asarray(cv2.integral(levels), np.float64)
+    counts = np.asarray(cv2.integral(domain.astype(np.uint8)), np.float64)
     x, y, size = np.asarray(boxes, dtype=np.int64).T
     height, width = domain.shape
     x0, x1 = np.clip(x, 0, width), np.clip(x + size, 0, width)

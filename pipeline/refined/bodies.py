@@ -65,10 +65,10 @@ def find_bodies(cells: Levels) -> Bodies:
     -------
     Bodies
     """
-    smooth = cv2.GaussianBlur(cells, (0, 0), BLUR)
+    smooth = np.asarray(cv2.GaussianBlur(cells, (0, 0), BLUR), np.float64)
     film = fit_film(smooth)
     rows, columns = cells.shape
-    above = smooth - film.at(centres(columns)[None, :], centres(rows)[:, None])
+    above = smooth - film.at(centres(columns), centres(rows))
     highest = float(np.percentile(above, 99.0))
     low = above > max(RISE * film.spread, 0.02 * highest)
     masks: list[Mask] = []

@@ -6,6 +6,7 @@ Arrays are (row, column), in cells of the particle's lattice.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -88,9 +89,37 @@ def _largest_first(
 ) -> tuple[NDArray[np.int32], NDArray[np.uint8], NDArray[np.int64]]:
     rows, columns = labels.shape
     least, most = sides
-    outside, impurity, max_error = shares
-    count = np.int64(labels.max())
-    # sums over everything above and to the left, for each region: cells
+    cells, sums = _tables(labels, levels)
+    taken = np.zeros((rows, columns), np.bool_)
+    boxes = np.empty((rows * columns, 3), np.int32)
+    regions = np.empty(rows * columns, np.uint8)
+    held = np.empty(rows * columns, np.int64)
+    found = 0
+    for size in range(min(most, rows, columns), least - 1, -1):
+        for x in range(columns - size + 1):
+            for y in range(rows - size + 1):
+                last_y, last_x = y + size - 1, x + size - 1
+                # a taken square is not smaller, so it covers a corner or nothing of this one
+                if taken[y, x] or taken[last_y, x] or taken[y, last_x] or taken[last_y, last_x]:
+                    continue
+                inside, region = _fitting(cells, sums, (x, y, size), shares)
+                if inside == 0:
+                    continue
+                boxes[found, 0] = x
+                boxes[found, 1] = y
+                boxes[found, 2] = size
+                regions[found] = region
+                held[found] = inside
+                found += 1
+                taken[y : y + size, x : x + size] = True
+    return boxes[:found].copy(), regions[:found].copy(), held[:found].copy()
+
+
+@compiled
+def _tables(labels: NDArray[np.uint8], levels: Levels) -> tuple[NDArray[np.int32], Levels]:
+    """Sum over all that lies above and to the left: cells of each region; levels, squares."""
+    rows, columns = labels.shape
+    count = int(labels.max())
     cells = np.zeros((rows + 1, columns + 1, count + 1), np.int32)
     sums = np.zeros((rows + 1, columns + 1, 2), np.float64)
     line = np.zeros(count + 1, np.int32)
@@ -108,48 +137,42 @@ def _largest_first(
                 cells[y + 1, x + 1, region] = cells[y, x + 1, region] + line[region]
             sums[y + 1, x + 1, 0] = sums[y, x + 1, 0] + first
             sums[y + 1, x + 1, 1] = sums[y, x + 1, 1] + second
-    taken = np.zeros((rows, columns), np.bool_)
-    boxes = np.empty((rows * columns, 3), np.int32)
-    regions = np.empty(rows * columns, np.uint8)
-    held = np.empty(rows * columns, np.int64)
-    found = 0
-    for size in range(min(most, rows, columns), least - 1, -1):
-        area = size * size
-        for x in range(columns - size + 1):
-            for y in range(rows - size + 1):
-                last_y, last_x = y + size - 1, x + size - 1
-                # a taken square is not smaller, so it covers a corner or nothing of this one
-                if taken[y, x] or taken[last_y, x] or taken[y, last_x] or taken[last_y, last_x]:
-                    continue
-                inside = area - _over(cells, x, y, size, 0)
-                if inside == 0 or inside < (1.0 - outside) * area:
-                    continue
-                best = 0
-                commonest = 0
-                for region in range(1, count + 1):
-                    here = _over(cells, x, y, size, region)
-                    if here > best:
-                        best = here
-                        commonest = region
-                if best < (1.0 - impurity) * inside:
-                    continue
-                total = _over(sums, x, y, size, 0)
-                if _over(sums, x, y, size, 1) - total * total / inside > max_error:
-                    continue
-                boxes[found, 0] = x
-                boxes[found, 1] = y
-                boxes[found, 2] = size
-                regions[found] = commonest
-                held[found] = inside
-                found += 1
-                taken[y : y + size, x : x + size] = True
-    return boxes[:found].copy(), regions[:found].copy(), held[:found].copy()
+    return cells, sums
 
 
 @compiled
-def _over(table: NDArray[np.generic], x: int, y: int, size: int, what: int) -> float:
+def _fitting(
+    cells: NDArray[np.int32],
+    sums: Levels,
+    square: tuple[int, int, int],
+    shares: tuple[float, float, float],
+) -> tuple[int, int]:
+    """Count the cells inside the particle, and find their commonest region; 0 if no box fits."""
+    x, y, size = square
+    outside, impurity, max_error = shares
+    area = size * size
+    inside = area - int(_over(cells, x, y, size, 0))
+    if inside == 0 or inside < (1.0 - outside) * area:
+        return 0, 0
+    best = 0
+    commonest = 0
+    for region in range(1, cells.shape[2]):
+        here = int(_over(cells, x, y, size, region))
+        if here > best:
+            best = here
+            commonest = region
+    if best < (1.0 - impurity) * inside:
+        return 0, 0
+    total = _over(sums, x, y, size, 0)
+    if _over(sums, x, y, size, 1) - total * total / inside > max_error:
+        return 0, 0
+    return inside, commonest
+
+
+@compiled
+def _over(table: NDArray[Any], x: int, y: int, size: int, what: int) -> float:
     """Sum over a square, out of the table of sums."""
-    return (
+    return float(
         table[y + size, x + size, what]
         - table[y, x + size, what]
         - table[y + size, x, what]

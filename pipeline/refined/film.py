@@ -29,6 +29,9 @@ LEAST_SPREAD = 0.35
 
 TERMS = 6
 
+ENOUGH = 1_000
+"""Cells that a fit looks at, about."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Film:
@@ -46,9 +49,17 @@ class Film:
     spread: float
 
     def at(self, x: Levels, y: Levels) -> Levels:
-        """Say the film's level at these places, from -1/2 to 1/2 across the frame."""
-        c = self.terms
-        return np.asarray(c[0] + c[1] * x + c[2] * y + c[3] * x * x + c[4] * x * y + c[5] * y * y)
+        """Say the film's level at these places, from -1/2 to 1/2 across the frame.
+
+        Parameters
+        ----------
+        x, y : ndarray, float64, (columns,) and (rows,)
+
+        Returns
+        -------
+        ndarray, float64, (rows, columns)
+        """
+        return _surface(self.terms, x, y)
 
 
 def fit_film(cells: Levels) -> Film:
@@ -64,26 +75,47 @@ def fit_film(cells: Levels) -> Film:
     Film
     """
     rows, columns = cells.shape
-    x, y = centres(columns)[None, :], centres(rows)[:, None]
+    x, y = centres(columns), centres(rows)
     wanted = np.ones((rows, columns), np.bool_)
     wanted[RING:-RING, RING:-RING] = False
     terms = np.zeros(TERMS)
-    _follow(cells, wanted, terms, (3, 12), LOW)
-    film = Film(terms=terms, spread=_spread(cells[wanted], film_under(terms, x, y)[wanted]))
+    _follow(_some(cells, wanted), terms, (3, 8), LOW)
+    film = Film(terms=terms, spread=_spread(cells, _surface(terms, x, y), wanted))
     for _ in range(3):
-        above = cells - film.at(x, y)
-        wanted = above < CLOSE * film.spread
+        wanted = cells - film.at(x, y) < CLOSE * film.spread
         if np.count_nonzero(wanted) < 40:
             break
         terms = film.terms.copy()
-        _follow(cells, wanted, terms, (TERMS, 6), MIDDLE)
-        film = Film(terms=terms, spread=_spread(cells[wanted], film_under(terms, x, y)[wanted]))
+        _follow(_some(cells, wanted), terms, (TERMS, 4), MIDDLE)
+        film = Film(terms=terms, spread=_spread(cells, _surface(terms, x, y), wanted))
     return film
 
 
-def film_under(terms: Levels, x: Levels, y: Levels) -> Levels:
-    """Say the level of these terms at places from -1/2 to 1/2."""
-    return Film(terms=terms, spread=0.0).at(x, y)
+def _some(cells: Levels, wanted: NDArray[np.bool_]) -> tuple[Levels, Levels, Levels]:
+    """Pick some of the wanted cells, evenly: their x, y and levels."""
+    rows, columns = cells.shape
+    at = np.flatnonzero(wanted)
+    at = at[:: max(at.size // ENOUGH, 1)]
+    x, y = centres(columns)[at % columns], centres(rows)[at // columns]
+    return x, y, cells.ravel()[at]
+
+
+@compiled
+def _surface(terms: Levels, x: Levels, y: Levels) -> Levels:
+    levels = np.empty((y.shape[0], x.shape[0]), np.float64)
+    for row in range(y.shape[0]):
+        down = y[row]
+        for column in range(x.shape[0]):
+            across = x[column]
+            levels[row, column] = (
+                terms[0]
+                + terms[1] * across
+                + terms[2] * down
+                + terms[3] * across * across
+                + terms[4] * across * down
+                + terms[5] * down * down
+            )
+    return levels
 
 
 def centres(cells: int) -> Levels:
@@ -91,53 +123,44 @@ def centres(cells: int) -> Levels:
     return (np.arange(cells) + 0.5) / cells - 0.5
 
 
-def _spread(levels: Levels, film: Levels) -> float:
+def _spread(levels: Levels, film: Levels, wanted: NDArray[np.bool_]) -> float:
     """Measure the spread from what lies below: above there may be particles."""
-    below = film - levels
+    below = (film - levels)[wanted]
     below = below[below > 0.0]
     return max(1.4826 * float(np.median(below)), LEAST_SPREAD) if below.size else LEAST_SPREAD
 
 
 @compiled
 def _follow(
-    cells: Levels,
-    wanted: NDArray[np.bool_],
+    places: tuple[Levels, Levels, Levels],
     terms: Levels,
     effort: tuple[int, int],
     quantile: float,
 ) -> None:
-    """Bring the first terms to the surface with this share of the wanted cells below it.
+    """Bring the first terms to the surface with this share of the levels below it.
 
-    Least squares again and again, each cell weighted by the inverse of its distance.
+    Least squares again and again, each level weighted by the inverse of its distance.
     """
+    x, y, levels = places
     count, rounds = effort
-    rows, columns = cells.shape
     basis = np.ones(6)
     for step in range(rounds):
         normal = np.zeros((count, count))
         right = np.zeros(count)
-        for row in range(rows):
-            basis[2] = (row + 0.5) / rows - 0.5
-            basis[5] = basis[2] * basis[2]
-            for column in range(row % 2, columns, 2):
-                if not wanted[row, column]:
-                    continue
-                basis[1] = (column + 0.5) / columns - 0.5
-                basis[3] = basis[1] * basis[1]
-                basis[4] = basis[1] * basis[2]
-                level = cells[row, column]
-                distance = level
-                for i in range(6):
-                    distance -= terms[i] * basis[i]
-                weight = 1.0
-                if step > 0 or count > 3:
-                    weight = (quantile if distance > 0.0 else 1.0 - quantile) / max(
-                        abs(distance), 0.25
-                    )
-                for i in range(count):
-                    right[i] += weight * basis[i] * level
-                    for j in range(i + 1):
-                        normal[i, j] += weight * basis[i] * basis[j]
+        for at in range(levels.shape[0]):
+            basis[1], basis[2] = x[at], y[at]
+            basis[3], basis[4], basis[5] = x[at] * x[at], x[at] * y[at], y[at] * y[at]
+            distance = levels[at]
+            for i in range(6):
+                distance -= terms[i] * basis[i]
+            weight = 1.0
+            if step > 0 or count > 3:
+                share = quantile if distance > 0.0 else 1.0 - quantile
+                weight = share / max(abs(distance), 0.25)
+            for i in range(count):
+                right[i] += weight * basis[i] * levels[at]
+                for j in range(i + 1):
+                    normal[i, j] += weight * basis[i] * basis[j]
         for i in range(count):
             normal[i, i] += 1e-9
         _solve(normal, right)

@@ -23,7 +23,7 @@ from .bodies import SQUARE, Bodies, Mask, find_bodies
 from .cover import Limits, cover
 from .lattice import Levels, cell_means
 from .orientation import Orientation, find_orientation
-from .outline import Outline, find_outline
+from .outline import Outline, Surroundings, find_outline
 from .params import Controls, RefinedParams
 from .regions import find_regions
 
@@ -193,11 +193,8 @@ def locate(
             f"what the film looks like; expected at most {FILLS:.0%}"
         )
     chosen = _chosen(bodies.masks, controls)
-    found = [
-        one
-        for mask in chosen
-        for one in _box(image, frame, orientation, bodies, mask, n_elements, params, controls)
-    ]
+    scene = _Scene(image=image, frame=frame, orientation=orientation, bodies=bodies, params=params)
+    found = [one for mask in chosen for one in _box(scene, mask, n_elements, controls)]
     if not found:
         return (
             "too noisy: no outline can be placed: what is brightest is "
@@ -227,6 +224,23 @@ def _off_middle(mask: Mask) -> float:
     y, x = np.nonzero(mask)
     rows, columns = mask.shape
     return float((y.mean() + 0.5 - rows / 2) ** 2 + (x.mean() + 0.5 - columns / 2) ** 2)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Scene:
+    """What all particles of a frame share."""
+
+    image: NDArray[Any]
+    frame: Frame
+    orientation: Orientation
+    bodies: Bodies
+    params: RefinedParams
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the image in the orientation that is worked in."""
+        height, width = self.image.shape
+        return (width, height) if self.orientation.transposed else (height, width)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -262,20 +276,13 @@ def _widened(first: int, last: int, cells: int, pitch: int, pixels: int) -> tupl
 
 
 def _box(
-    image: NDArray[Any],
-    frame: Frame,
-    orientation: Orientation,
-    bodies: Bodies,
-    mask: Mask,
-    n_elements: int | None,
-    params: RefinedParams,
-    controls: Controls,
+    scene: _Scene, mask: Mask, n_elements: int | None, controls: Controls
 ) -> list[tuple[Particle, Levels]]:
     """Box one particle; nothing if its outline cannot be placed. Its boxes' gains go with it."""
-    height, width = image.shape
-    size = (width, height) if orientation.transposed else (height, width)
+    height, width = scene.image.shape
+    frame, orientation, params, size = scene.frame, scene.orientation, scene.params, scene.size
     lattice = _lattice(mask, frame, size, params.cells)
-    outline = _outline(image, frame, orientation, bodies, mask, lattice, params)
+    outline = _outline(scene, mask, lattice)
     if outline is None or outline.brightness < LEAST_RISE * outline.spread:
         return []
     labels, k = find_regions(outline, n_elements, params)
@@ -323,17 +330,9 @@ def _box(
     return [(particle, gains[order] * lattice.pitch**2)]
 
 
-def _outline(
-    image: NDArray[Any],
-    frame: Frame,
-    orientation: Orientation,
-    bodies: Bodies,
-    mask: Mask,
-    lattice: _Lattice,
-    params: RefinedParams,
-) -> Outline | None:
+def _outline(scene: _Scene, mask: Mask, lattice: _Lattice) -> Outline | None:
+    image, frame, orientation, bodies = scene.image, scene.frame, scene.orientation, scene.bodies
     height, width = image.shape
-    size = (width, height) if orientation.transposed else (height, width)
     right = lattice.x + lattice.columns * lattice.pitch
     bottom = lattice.y + lattice.rows * lattice.pitch
     x0, y0, _, _ = orientation.undo((lattice.x, lattice.y, right, bottom), height, width)
@@ -348,18 +347,16 @@ def _outline(
     seen_x = np.minimum((x / frame.pitch).astype(np.int64), columns - 1)
     seen_y = np.minimum((y / frame.pitch).astype(np.int64), rows - 1)
     whole = np.any(bodies.masks, axis=0) & ~mask
-    film = bodies.film.at(
-        (x / (columns * frame.pitch) - 0.5)[None, :], (y / (rows * frame.pitch) - 0.5)[:, None]
+    film = bodies.film.at(x / (columns * frame.pitch) - 0.5, y / (rows * frame.pitch) - 0.5)
+    where = np.ix_(seen_y, seen_x)
+    surroundings = Surroundings(
+        film=film,
+        body=mask[where],
+        others=whole[where],
+        reach=max(FAINT_REACH * frame.pitch // lattice.pitch, 2),
+        least_spread=bodies.film.spread,
     )
-    return find_outline(
-        cells,
-        film,
-        mask[np.ix_(seen_y, seen_x)],
-        whole[np.ix_(seen_y, seen_x)],
-        max(FAINT_REACH * frame.pitch // lattice.pitch, 2),
-        params,
-        bodies.film.spread,
-    )
+    return find_outline(cells, surroundings, scene.params)
 
 
 def _grown(labels: NDArray[np.uint8], cells: int) -> NDArray[np.uint8]:
@@ -373,11 +370,11 @@ def _grown(labels: NDArray[np.uint8], cells: int) -> NDArray[np.uint8]:
 def _gains(
     levels: Levels, labels: NDArray[np.uint8], boxes: NDArray[np.int32]
 ) -> tuple[Levels, float]:
-    """What each box explains of the particle's squared deviations, and all there are."""
+    """Measure what each box explains of the particle's squared deviations, and all there are."""
     inside = labels > 0
     off = np.where(inside, levels - levels[inside].mean(), 0.0)
-    sums = cv2.integral(off)
-    counts = cv2.integral(inside.astype(np.uint8)).astype(np.float64)
+    sums = np.asarray(cv2.integral(off), np.float64)
+    counts = np.asarray(cv2.integral(inside.astype(np.uint8)), np.float64)
     x, y, size = boxes.T.astype(np.int64)
 
     def over(table: Levels) -> Levels:
@@ -396,20 +393,20 @@ def _ranked(found: list[tuple[Particle, Levels]], max_boxes: int | None) -> Loca
     order = np.argsort(-gains, kind="stable")[:max_boxes]
     boxes = np.concatenate([particle.boxes for particle, _ in found])[order]
     regions = np.concatenate([particle.regions for particle, _ in found])[order]
-    owners = owners[order].astype(np.int32)
+    owner_of = owners[order].astype(np.int32)
     particles = tuple(
         Particle(
             bounding_box=particle.bounding_box,
             k=particle.k,
-            boxes=boxes[owners == at],
-            regions=regions[owners == at],
+            boxes=boxes[owner_of == at],
+            regions=regions[owner_of == at],
             area_px=particle.area_px,
             pitch_px=particle.pitch_px,
-            explained=particle.explained * _kept(gains_of, int((owners == at).sum())),
+            explained=particle.explained * _kept(gains_of, int((owner_of == at).sum())),
         )
         for at, (particle, gains_of) in enumerate(found)
     )
-    return Located(particles=particles, boxes=boxes, regions=regions, owners=owners)
+    return Located(particles=particles, boxes=boxes, regions=regions, owners=owner_of)
 
 
 def _kept(gains: Levels, count: int) -> float:

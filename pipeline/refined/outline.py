@@ -47,14 +47,31 @@ class Outline:
     spread: float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What the frame tells of a particle's lattice.
+
+    Parameters
+    ----------
+    film : ndarray, float64, (rows, columns)
+        The film's gray levels.
+    body, others : ndarray, bool, (rows, columns)
+        Where the frame's cells show this particle, and other ones.
+    reach : int
+        Cells by which the outline may lie outside `body`.
+    least_spread : float
+        Of the film, where there is too little of it beside the particle.
+    """
+
+    film: Levels
+    body: Mask
+    others: Mask
+    reach: int
+    least_spread: float
+
+
 def find_outline(
-    cells: Levels,
-    film: Levels,
-    body: Mask,
-    others: Mask,
-    reach: int,
-    params: RefinedParams,
-    least_spread: float,
+    cells: Levels, surroundings: Surroundings, params: RefinedParams
 ) -> Outline | None:
     """Find a particle's outline on its own lattice.
 
@@ -62,30 +79,25 @@ def find_outline(
     ----------
     cells : ndarray, float64, (rows, columns)
         Gray levels.
-    film : ndarray, float64, (rows, columns)
-        The film under them.
-    body, others : ndarray, bool, (rows, columns)
-        Where the frame's cells show this particle, and other ones.
-    reach : int
-        Cells by which the outline may lie outside `body`.
+    surroundings : Surroundings
     params : RefinedParams
-    least_spread : float
-        Of the film, where there is too little of it beside the particle.
 
     Returns
     -------
     Outline or None
         None if nothing is left of it.
     """
+    body, others = surroundings.body, surroundings.others
     gain, offset = _noise(cells, body)
-    smooth = cv2.GaussianBlur(cells, (0, 0), 0.8)
+    smooth = np.asarray(cv2.GaussianBlur(cells, (0, 0), 0.8), np.float64)
     calm = _average_alike(cells, smooth, (offset, gain), NOISE, WINDOW)
     calm = _average_alike(calm, calm, (offset, gain), NOISE / 2.0, 1)
-    near = cv2.dilate(body.astype(np.uint8), SQUARE, iterations=reach).astype(np.bool_) & ~others
+    wider = cv2.dilate(body.astype(np.uint8), SQUARE, iterations=surroundings.reach)
+    near = wider.astype(np.bool_) & ~others
     beside = ~near & ~others
-    levels = calm - film
-    blurred = cv2.GaussianBlur(levels, (0, 0), SMOOTH)
-    spread = least_spread
+    levels = calm - surroundings.film
+    blurred = np.asarray(cv2.GaussianBlur(levels, (0, 0), SMOOTH), np.float64)
+    spread = surroundings.least_spread
     if np.count_nonzero(beside) > 60:
         around = blurred[beside]
         middle = float(np.median(around))

@@ -59,7 +59,7 @@ def find_regions(
     k : int
         Regions.
     """
-    smooth = cv2.GaussianBlur(outline.levels, (0, 0), SMOOTH)
+    smooth = np.asarray(cv2.GaussianBlur(outline.levels, (0, 0), SMOOTH), np.float64)
     steepness = _steepness(smooth, outline.brightness)
     flat = _plateaus(steepness, outline, params)
     grey = np.clip(smooth * (FULL / outline.brightness), 0.0, 255.0).astype(np.uint8)
@@ -84,7 +84,7 @@ def find_regions(
 
 
 def _numbered(labels: Labels) -> tuple[Labels, int]:
-    """Number the regions that are left without gaps."""
+    """Give the regions that are left numbers without gaps."""
     there = np.flatnonzero(np.bincount(labels.ravel(), minlength=2)[1:]) + 1
     number = np.zeros(256, np.uint8)
     number[there] = np.arange(1, len(there) + 1)
@@ -167,19 +167,25 @@ def _flood(cost: Labels, labels: Labels, mask: NDArray[np.bool_]) -> None:
             continue
         head[bucket] = following[at]
         y, x = at // columns, at % columns
-        lowest = 256
-        for turn in range(4):
-            row = y + (turn == 0) - (turn == 1)
-            column = x + (turn == 2) - (turn == 3)
-            if (
-                0 <= row < rows
-                and 0 <= column < columns
-                and labels[row, column] > 0
-                and cost[row, column] < lowest
-            ):
-                lowest = cost[row, column]
-                labels[y, x] = labels[row, column]
+        labels[y, x] = _label_beside(cost, labels, y, x)
         _reach(cost, mask, (y, x, bucket), (head, tail, following), known)
+
+
+@compiled
+def _label_beside(cost: Labels, labels: Labels, y: int, x: int) -> np.uint8:
+    """Take the label of the cheapest labelled cell beside y, x."""
+    rows, columns = labels.shape
+    lowest = 256
+    label: np.uint8 = labels[y, x]
+    for turn in range(4):
+        row = y + int(turn == 0) - int(turn == 1)
+        column = x + int(turn == 2) - int(turn == 3)
+        if not (0 <= row < rows and 0 <= column < columns):
+            continue
+        if labels[row, column] > 0 and cost[row, column] < lowest:
+            lowest = int(cost[row, column])
+            label = labels[row, column]
+    return label
 
 
 @compiled
@@ -195,15 +201,15 @@ def _reach(
     head, tail, following = queue
     rows, columns = mask.shape
     for turn in range(4):
-        row = y + (turn == 0) - (turn == 1)
-        column = x + (turn == 2) - (turn == 3)
+        row = y + int(turn == 0) - int(turn == 1)
+        column = x + int(turn == 2) - int(turn == 3)
         if not (0 <= row < rows and 0 <= column < columns and mask[row, column]):
             continue
         at = row * columns + column
         if known[at]:
             continue
         known[at] = True
-        wanted = max(np.int64(cost[row, column]), bucket)
+        wanted = max(int(cost[row, column]), bucket)
         following[at] = -1
         if head[wanted] < 0:
             head[wanted] = at

@@ -17,7 +17,7 @@ from services.runtime import exit_codes
 from services.runtime.endpoints import AddressError
 from services.runtime.ledger import LedgerError
 
-from . import bench, chain, files, library, send
+from . import bench, chain, evaluate, files, library, send
 from .terminal import complain
 
 app = typer.Typer(
@@ -32,6 +32,7 @@ app.command()(files.run)
 app.command()(files.boxes)
 app.command()(library.demo)
 app.command()(library.emulate)
+app.command()(evaluate.evaluate)
 app.command()(files.verify)
 app.command()(files.export)
 app.command()(chain.up)
