@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -18,18 +18,23 @@ from .image import as_image
 from .preprocess import NothingFound, PreprocessParams, preprocess
 from .quality import Quality, QualityParams, assess, too_small
 from .quality_model import QualityModel
+from .refined.locate import Frame, Particle, locate, see
+from .refined.params import Controls, RefinedParams
 from .scale import Scaling, find_scaling
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parameters:
-    """Constants of all steps; the defaults are the published ones."""
+    """Constants of all steps; the defaults are the published ones, `refined` apart."""
 
     quality: QualityParams = field(default_factory=QualityParams)
     preprocess: PreprocessParams = field(default_factory=PreprocessParams)
     cluster: ClusterParams = field(default_factory=ClusterParams)
     box: BoxParams = field(default_factory=BoxParams)
+    refined: RefinedParams = field(default_factory=RefinedParams)
 
+
+Method = Literal["published", "refined"]
 
 DEFAULTS = Parameters()
 
@@ -72,6 +77,13 @@ class Result:
         What the gate measured.
     cutoff : int or None
         Gray level above which the particle lies.
+    method : "published" or "refined"
+        The refined one has no labels, grid boxes, peaks and cutoff of the frame; its `k` is the
+        most that a particle has, background included.
+    particles : tuple of Particle
+        Of the refined method: bounding box, k and boxes of each. Its `boxes` come best first.
+    owners : ndarray, int32, (N,), or None
+        Of the refined method: the particle of each box.
     """
 
     outcome: Literal["located", "rejected"]
@@ -90,6 +102,9 @@ class Result:
     scaling: Scaling | None = None
     quality: Quality | None = None
     cutoff: int | None = None
+    method: Method = "published"
+    particles: tuple[Particle, ...] = ()
+    owners: NDArray[np.int32] | None = None
 
 
 def process(
@@ -100,6 +115,8 @@ def process(
     algorithm: Algorithm | None = None,
     params: Parameters | None = None,
     model: QualityModel | None = None,
+    method: Method = "published",
+    controls: Controls | None = None,
 ) -> Result:
     """Locate the particle in `image` and cover its regions with acquisition boxes.
 
@@ -117,6 +134,10 @@ def process(
     params : Parameters, optional
     model : QualityModel, optional
         Asked by the gate about pictures that its rules let pass.
+    method : "published" or "refined"
+        docs/method.md compares them.
+    controls : Controls, optional
+        What the operator asks of the refined method.
 
     Returns
     -------
@@ -126,8 +147,10 @@ def process(
     ------
     ValueError
         If `image` cannot be a picture (not 2-D, colour, complex, empty, all NaN), the composition
-        is unreadable, or composition and `n_elements` disagree.
+        is unreadable, composition and `n_elements` disagree, or the method is unknown or is not
+        the one that the controls or the algorithm are for.
     """
+    _check_method(method, algorithm, controls)
     params = params or DEFAULTS
     if algorithm is not None:
         params = replace(params, box=replace(params.box, algorithm=algorithm))
@@ -137,7 +160,10 @@ def process(
     height, width = picture.shape
     reason = too_small(height, width, params.quality)
     if reason is not None:
-        return rejected(reason=reason)
+        return rejected(reason=reason, method=method)
+    if method == "refined":
+        frame = see(picture, params.quality, model)
+        return _refined(picture, frame, (n_elements, k_from), params, controls or Controls())
     grid = Grid.for_parent(height, width)
     scaling = find_scaling(picture)
     grid_image = downsize(picture, scaling, grid)
@@ -169,6 +195,50 @@ def process(
         boxes=grid.to_parent(grid_boxes),
         regions=regions,
         grid_boxes=grid_boxes,
+    )
+
+
+def _check_method(method: Method, algorithm: Algorithm | None, controls: Controls | None) -> None:
+    if method not in ("published", "refined"):
+        raise ValueError(f"method: came {method!r}; expected 'published' or 'refined'")
+    if method == "published" and controls is not None:
+        raise ValueError("controls: came with method='published'; expected method='refined'")
+    if method == "refined" and algorithm is not None:
+        raise ValueError("algorithm: came with method='refined'; expected method='published'")
+
+
+def _refined(
+    picture: NDArray[Any],
+    frame: Frame,
+    known: tuple[int | None, KFrom],
+    params: Parameters,
+    controls: Controls,
+) -> Result:
+    n_elements, k_from = known
+    rejected = partial(
+        Result,
+        outcome="rejected",
+        method="refined",
+        n_elements=n_elements,
+        grid=Grid.for_parent(*picture.shape),
+        scaling=frame.scaling,
+        quality=frame.quality,
+    )
+    if not frame.quality.passed:
+        return rejected(reason=frame.quality.reason)
+    found = locate(picture, frame, n_elements, params.refined, controls)
+    if isinstance(found, str):
+        return rejected(reason=found)
+    x0, y0, x1, y1 = zip(*(particle.bounding_box for particle in found.particles), strict=True)
+    return rejected(
+        outcome="located",
+        k_from=k_from,
+        k=1 + max(particle.k for particle in found.particles),
+        bounding_box=(min(x0), min(y0), max(x1), max(y1)),
+        boxes=found.boxes,
+        regions=found.regions,
+        particles=found.particles,
+        owners=found.owners,
     )
 
 

@@ -17,14 +17,14 @@ import json
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import cv2
 from numpy.typing import NDArray
 
-from pipeline.emulation import SIZES, Emulated, emulate
+from pipeline.emulation import DIFFICULTIES, SIZES, Emulated, emulate, examine
 
 from .runtime.places import SKIP_MARKER
 
@@ -44,6 +44,11 @@ COLUMNS = (
     "seed",
     "index",
 )
+
+EXAMINED = ("difficulty", "refuse")
+"""Columns that a library of hard images has besides; refuse is 1 where nothing is to be boxed."""
+
+PLAIN = "plain"
 
 BLOCK = 64
 """Images in hand at a time: memory does not grow with the library."""
@@ -76,6 +81,11 @@ class _Identity:
     seed: int
     sizes: tuple[int, ...]
     n: int
+    difficulty: str = PLAIN
+
+    def __str__(self) -> str:
+        hard = "" if self.difficulty == PLAIN else f", difficulty={self.difficulty}"
+        return f"seed={self.seed}, sizes={self.sizes}, n={self.n}{hard}"
 
 
 def write_megalibrary(
@@ -84,6 +94,7 @@ def write_megalibrary(
     seed: int,
     *,
     sizes: Sequence[int] = SIZES,
+    difficulty: str = PLAIN,
     workers: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Megalibrary:
@@ -102,6 +113,8 @@ def write_megalibrary(
         0 <= seed < 2**63.
     sizes : sequence of int
         Pixels a side, 64..8192; each image draws one of them.
+    difficulty : str
+        "plain", or one of `pipeline.emulation.DIFFICULTIES`.
     workers : int, optional
         Threads (numpy and OpenCV let go of the interpreter); one a core if not given.
     progress : callable, optional
@@ -120,24 +133,27 @@ def write_megalibrary(
         If the disk does not take a file. What was written before is whole.
     """
     _check(n, workers)
-    _emulated(0, seed, sizes)  # its complaint about seed and sizes comes before anything is written
-    _claim(out, _Identity(seed=seed, sizes=tuple(sizes), n=n))
+    _emulated(
+        0, seed, sizes, difficulty
+    )  # its complaint about seed and sizes comes before anything is written
+    _claim(out, _Identity(seed=seed, sizes=tuple(sizes), n=n, difficulty=difficulty))
     truth = out / TRUTH
     truth.mkdir(exist_ok=True)
     (truth / SKIP_MARKER).touch()
 
     def write(index: int) -> dict[str, Any]:
-        made = _emulated(index, seed, sizes)
+        made = _emulated(index, seed, sizes, difficulty)
         name = f"{index:05d}_{made.composition}.png"
         _write_whole(truth / name, _png(made.truth))
         _write_whole(out / name, _png(made.image))
         return _row(name, made)
 
+    columns = COLUMNS if difficulty == PLAIN else COLUMNS + EXAMINED
     table = out / TABLE
     partial = _partial(table)
     try:
         with partial.open("w", encoding="utf-8", newline="") as file:
-            rows = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+            rows = csv.DictWriter(file, columns, lineterminator="\n")
             rows.writeheader()
             for done, row in enumerate(_in_order(write, n, workers), start=1):
                 rows.writerow(row)
@@ -158,12 +174,17 @@ def _in_order(
             yield from pool.map(write, range(start, min(start + BLOCK, n)))
 
 
-def _emulated(index: int, seed: int, sizes: Sequence[int]) -> Emulated:
-    return emulate(index, seed, sizes=sizes)
+def _emulated(index: int, seed: int, sizes: Sequence[int], difficulty: str) -> Emulated:
+    if difficulty == PLAIN:
+        return emulate(index, seed, sizes=sizes)
+    for known in DIFFICULTIES:
+        if difficulty == known:
+            return examine(index, seed, known, sizes=sizes)
+    raise ValueError(f"difficulty: came {difficulty!r}; expected one of {(PLAIN, *DIFFICULTIES)}")
 
 
 def _row(name: str, made: Emulated) -> dict[str, Any]:
-    return {
+    row = {
         "file": name,
         "composition": made.composition,
         "pixel_size_nm": made.pixel_size_nm,
@@ -175,6 +196,9 @@ def _row(name: str, made: Emulated) -> dict[str, Any]:
         "seed": made.seed,
         "index": made.index,
     }
+    if made.difficulty != PLAIN:
+        row |= {"difficulty": made.difficulty, "refuse": int(made.refuse)}
+    return row
 
 
 def _check(n: int, workers: int | None) -> None:
@@ -192,8 +216,13 @@ def _claim(out: Path, wanted: _Identity) -> None:
     identity = out / IDENTITY
     if identity.exists():
         found = json.loads(identity.read_text(encoding="utf-8"))
-        there = _Identity(seed=found["seed"], sizes=tuple(found["sizes"]), n=found["n"])
-        same = (there.seed, there.sizes) == (wanted.seed, wanted.sizes)
+        there = _Identity(
+            seed=found["seed"],
+            sizes=tuple(found["sizes"]),
+            n=found["n"],
+            difficulty=found.get("difficulty", PLAIN),
+        )
+        same = replace(there, n=wanted.n) == wanted
         if not same or there.n > wanted.n:
             raise ValueError(
                 f"out: came {out}, which holds the library {there} and would be {wanted}; "
@@ -205,7 +234,10 @@ def _claim(out: Path, wanted: _Identity) -> None:
             "expected a new or empty folder, or one with an earlier part of this library"
         )
     out.mkdir(parents=True, exist_ok=True)
-    _write_whole(identity, (json.dumps(asdict(wanted), indent=2) + "\n").encode())
+    fields = asdict(wanted)
+    if wanted.difficulty == PLAIN:
+        del fields["difficulty"]
+    _write_whole(identity, (json.dumps(fields, indent=2) + "\n").encode())
 
 
 def _png(pixels: NDArray[Any]) -> bytes:

@@ -31,10 +31,12 @@ class Draws:
     ----------
     seed, index : int
         Which library, and which image of it. Not negative, below 2**63.
+    *kind : int
+        What else tells the streams of one image apart; none for the library itself.
     """
 
-    def __init__(self, seed: int, index: int) -> None:
-        self._bits = np.random.PCG64(np.random.SeedSequence([seed, index]))
+    def __init__(self, seed: int, index: int, *kind: int) -> None:
+        self._bits = np.random.PCG64(np.random.SeedSequence([seed, index, *kind]))
 
     def unit(self) -> float:
         """Draw from [0, 1), in steps of 2**-53."""

@@ -57,7 +57,11 @@ class Emulated:
     bit_depth : int
         8 or 16.
     index, seed : int
-        They alone make the image.
+        They alone make the image, with the difficulty.
+    difficulty : str
+        "plain", or one of `DIFFICULTIES`. Beside "plain", phases count particle by particle.
+    refuse : bool
+        Whether the right answer is that there is nothing to box.
     """
 
     image: NDArray[Any]
@@ -70,6 +74,8 @@ class Emulated:
     bit_depth: int
     index: int
     seed: int
+    difficulty: str = "plain"
+    refuse: bool = False
 
 
 def emulate(
@@ -116,7 +122,7 @@ def emulate(
         If an argument is out of range; the message says what came and what was expected.
     """
     sizes = sizes if size is None else (size,)
-    _check(index, seed, sizes, n_phases, bit_depth)
+    check(index, seed, sizes, n_phases, bit_depth)
     draws = Draws(seed, index)
     # everything is drawn, wanted or not, so that one argument does not change the rest
     size = draws.pick(sizes)
@@ -145,7 +151,7 @@ def emulate(
     columns = fill(draws, arrangement, brightness, body=body, x=x, y=y)
 
     truth = np.zeros((size, size), dtype=np.uint8)
-    truth[window] = _by_brightness(columns, n_phases)
+    truth[window] = by_brightness(columns, n_phases)
     exposure = draw_exposure(draws)
     film = draw_film(draws, size, mottle=draws.between(0.05, 0.3))
     particle = _probe(draws, columns, film[window], size)
@@ -201,7 +207,7 @@ def _probe(draws: Draws, columns: Columns, film: FloatImage, size: int) -> Float
     return blurred.astype(np.float32)
 
 
-def _by_brightness(columns: Columns, count: int) -> NDArray[np.uint8]:
+def by_brightness(columns: Columns, count: int) -> NDArray[np.uint8]:
     """Renumber the labels from 1, by rising brightness of their brighter part.
 
     The third quartile: faint edges, which an outer phase has more of, do not make it darker.
@@ -217,9 +223,10 @@ def _by_brightness(columns: Columns, count: int) -> NDArray[np.uint8]:
     return renumbered
 
 
-def _check(
+def check(
     index: int, seed: int, sizes: Sequence[int], n_phases: int | None, bit_depth: int | None
 ) -> None:
+    """Raise ValueError where an argument is out of range."""
     for name, value in (("index", index), ("seed", seed)):
         if not 0 <= value < SEED_LIMIT:
             raise ValueError(f"{name}: came {value}; expected 0 <= {name} < 2**63")

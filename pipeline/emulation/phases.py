@@ -9,12 +9,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from math import sqrt
+from typing import Protocol
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .body import Body, FloatImage
+from .body import FloatImage
 from .draws import Draws
 from .layouts import Arrangement, draw_layout, running, shares, volumes
 
@@ -35,6 +36,14 @@ whatever vector instructions the machine has."""
 
 COARSE = 64
 """Points a side at which the body is looked at to decide where phases end."""
+
+
+class Solid(Protocol):
+    """What has a thickness: a `Body`, or several."""
+
+    def thickness(self, x: FloatImage, y: FloatImage, scale: float = 1.0) -> FloatImage:
+        """Measure it along the beam; `Body.thickness` says how."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +70,7 @@ def fill(
     arrangement: Arrangement,
     brightness: Sequence[float],
     *,
-    body: Body,
+    body: Solid,
     x: FloatImage,
     y: FloatImage,
 ) -> Columns:
@@ -87,7 +96,7 @@ def fill(
 
 
 def _fill_shells(
-    draws: Draws, brightness: Sequence[float], *, body: Body, x: FloatImage, y: FloatImage
+    draws: Draws, brightness: Sequence[float], *, body: Solid, x: FloatImage, y: FloatImage
 ) -> Columns:
     """Put smaller copies of the body inside it; phase 0 is the outermost shell.
 
@@ -126,7 +135,7 @@ def _fill_side_by_side(
     arrangement: Arrangement,
     brightness: Sequence[float],
     *,
-    body: Body,
+    body: Solid,
     x: FloatImage,
     y: FloatImage,
 ) -> Columns:

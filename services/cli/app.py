@@ -18,7 +18,7 @@ from services.runtime.endpoints import AddressError
 from services.runtime.keys import KeysError
 from services.runtime.ledger import LedgerError
 
-from . import bench, chain, deadletter, files, keys, library, send, warm
+from . import bench, chain, deadletter, evaluate, files, keys, library, send, warm
 from .terminal import complain
 
 app = typer.Typer(
@@ -33,6 +33,7 @@ app.command()(files.run)
 app.command()(files.boxes)
 app.command()(library.demo)
 app.command()(library.emulate)
+app.command()(evaluate.evaluate)
 app.command()(files.verify)
 app.command()(files.export)
 app.add_typer(deadletter.app, name="deadletter")

@@ -25,9 +25,16 @@ def emulate(
     out_dir: Annotated[Path, typer.Option("--out", help="A new or empty folder.")],
     n: Annotated[int, typer.Option("--n", help="Images.", min=1)] = 100,
     seed: Annotated[int, typer.Option(help="The same seed makes the same images.", min=0)] = 0,
+    difficulty: Annotated[
+        str,
+        typer.Option(
+            help="plain, or what makes them hard: several, border, faint, film, small, low-dose, "
+            "streaks, lattice, hot, concave, hollow, gradient, empty, bright-field, bare-lattice."
+        ),
+    ] = "plain",
 ) -> None:
     """Write a synthetic megalibrary: survey images, metadata.csv, truth masks in truth/."""
-    _emulate(out_dir, n, seed)
+    _emulate(out_dir, n, seed, difficulty)
     out.print(f"{n} images, metadata.csv and truth/ are in {out_dir}")
 
 
@@ -57,7 +64,7 @@ def demo(
     raise typer.Exit(exit_status(account))
 
 
-def _emulate(folder: Path, n: int, seed: int) -> None:
+def _emulate(folder: Path, n: int, seed: int, difficulty: str = "plain") -> None:
     from services.megalibrary import write_megalibrary
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
@@ -65,7 +72,11 @@ def _emulate(folder: Path, n: int, seed: int) -> None:
         task = progress.add_task("emulating", total=n)
         try:
             write_megalibrary(
-                folder, n, seed, progress=lambda done, _n: progress.update(task, completed=done)
+                folder,
+                n,
+                seed,
+                difficulty=difficulty,
+                progress=lambda done, _n: progress.update(task, completed=done),
             )
         except ValueError as error:
             fail(str(error))

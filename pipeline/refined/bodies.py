@@ -1,0 +1,107 @@
+"""Particles as connected parts of the frame, in cells of the frame."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from .film import Film, centres, fit_film
+from .lattice import Levels
+
+Mask = NDArray[np.bool_]
+
+BLUR = 1.5
+"""Cells, before a film is fitted and particles are looked for."""
+
+RISE = 3.0
+"""Spreads of the film that a particle's cells are above it."""
+
+PEAK = 6.0
+"""Spreads of the film that its bright part is above it."""
+
+FAINTEST = 0.12
+"""Brightness of a particle beside the frame's brightest."""
+
+FEWEST = 9
+"""Cells."""
+
+FILM_END = 0.17
+"""What lies along the border below this share of a part's brightness is film that is thicker
+there, not particle."""
+
+SQUARE = np.ones((3, 3), np.uint8)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bodies:
+    """What stands out of the film.
+
+    Parameters
+    ----------
+    film : Film
+    masks : tuple of ndarray, bool, (rows, columns)
+        One a particle.
+    highest : float
+        Gray levels that the frame's brightest hundredth is above the film.
+    """
+
+    film: Film
+    masks: tuple[Mask, ...]
+    highest: float
+
+
+def find_bodies(cells: Levels) -> Bodies:
+    """Find the particles of a frame.
+
+    Parameters
+    ----------
+    cells : ndarray, float64, (rows, columns)
+        Gray levels.
+
+    Returns
+    -------
+    Bodies
+    """
+    smooth = np.asarray(cv2.GaussianBlur(cells, (0, 0), BLUR), np.float64)
+    film = fit_film(smooth)
+    rows, columns = cells.shape
+    above = smooth - film.at(centres(columns), centres(rows))
+    highest = float(np.percentile(above, 99.0))
+    low = above > max(RISE * film.spread, 0.02 * highest)
+    masks: list[Mask] = []
+    for mask in _parts(low):
+        peak = float(np.percentile(above[mask], 90.0))
+        if peak < max(PEAK * film.spread, FAINTEST * highest):
+            continue
+        masks.extend(_without_film(mask, above, peak, film.spread))
+    return Bodies(film=film, masks=tuple(masks), highest=highest)
+
+
+def _without_film(mask: Mask, above: Levels, peak: float, spread: float) -> list[Mask]:
+    """Cut off what is only a thicker film: it reaches the border, and is faint there."""
+    edge = np.zeros_like(mask)
+    edge[0] = edge[-1] = edge[:, 0] = edge[:, -1] = True
+    edge &= mask
+    if not edge.any():
+        return [mask]
+    level = float(np.median(above[edge]))
+    if level >= FILM_END * peak:
+        return [mask]
+    rest = mask & (above > 1.35 * level + 2.0 * spread)
+    return [
+        cv2.dilate(part.astype(np.uint8), np.ones((5, 5), np.uint8)).astype(np.bool_)
+        for part in _parts(rest)
+        if float(np.percentile(above[part], 90.0)) > 0.5 * peak
+    ]
+
+
+def _parts(mask: Mask) -> list[Mask]:
+    """Split a mask in connected parts, thin bridges and specks left out."""
+    opened = cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_OPEN, SQUARE)
+    count, parts, statistics, _ = cv2.connectedComponentsWithStats(opened, connectivity=4)
+    return [
+        parts == part for part in range(1, count) if statistics[part, cv2.CC_STAT_AREA] >= FEWEST
+    ]

@@ -1,0 +1,188 @@
+"""The film under the particles: its level all over the frame, and how much it varies.
+
+A smooth surface is fitted to what lies lowest, first along the frame's border, then wherever the
+picture keeps close to it. Arrays are (row, column), in cells of the frame.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.compiled import compiled
+
+from .lattice import Levels
+
+RING = 4
+"""Cells along the border that are looked at first."""
+
+LOW, MIDDLE = 0.3, 0.45
+"""Quantiles that the surface follows: particles are brighter, and may cover much of the border."""
+
+CLOSE = 3.5
+"""Spreads within which a cell counts as film."""
+
+LEAST_SPREAD = 0.35
+"""Gray levels: 8-bit pictures say no more."""
+
+TERMS = 6
+
+ENOUGH = 1_000
+"""Cells that a fit looks at, about."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Film:
+    """A fitted film.
+
+    Parameters
+    ----------
+    terms : ndarray, float64, (6,)
+        Of 1, x, y, x x, x y, y y, with x and y from -1/2 to 1/2 across the frame.
+    spread : float
+        Standard deviation of the film around it, gray levels.
+    """
+
+    terms: Levels
+    spread: float
+
+    def at(self, x: Levels, y: Levels) -> Levels:
+        """Say the film's level at these places, from -1/2 to 1/2 across the frame.
+
+        Parameters
+        ----------
+        x, y : ndarray, float64, (columns,) and (rows,)
+
+        Returns
+        -------
+        ndarray, float64, (rows, columns)
+        """
+        return _surface(self.terms, x, y)
+
+
+def fit_film(cells: Levels) -> Film:
+    """Fit the film of a frame.
+
+    Parameters
+    ----------
+    cells : ndarray, float64, (rows, columns)
+        Gray levels, smoothed.
+
+    Returns
+    -------
+    Film
+    """
+    rows, columns = cells.shape
+    x, y = centres(columns), centres(rows)
+    wanted = np.ones((rows, columns), np.bool_)
+    wanted[RING:-RING, RING:-RING] = False
+    terms = np.zeros(TERMS)
+    _follow(_some(cells, wanted), terms, (3, 8), LOW)
+    film = Film(terms=terms, spread=_spread(cells, _surface(terms, x, y), wanted))
+    for _ in range(3):
+        wanted = cells - film.at(x, y) < CLOSE * film.spread
+        if np.count_nonzero(wanted) < 40:
+            break
+        terms = film.terms.copy()
+        _follow(_some(cells, wanted), terms, (TERMS, 4), MIDDLE)
+        film = Film(terms=terms, spread=_spread(cells, _surface(terms, x, y), wanted))
+    return film
+
+
+def _some(cells: Levels, wanted: NDArray[np.bool_]) -> tuple[Levels, Levels, Levels]:
+    """Pick some of the wanted cells, evenly: their x, y and levels."""
+    rows, columns = cells.shape
+    at = np.flatnonzero(wanted)
+    at = at[:: max(at.size // ENOUGH, 1)]
+    x, y = centres(columns)[at % columns], centres(rows)[at // columns]
+    return x, y, cells.ravel()[at]
+
+
+@compiled
+def _surface(terms: Levels, x: Levels, y: Levels) -> Levels:
+    levels = np.empty((y.shape[0], x.shape[0]), np.float64)
+    for row in range(y.shape[0]):
+        down = y[row]
+        for column in range(x.shape[0]):
+            across = x[column]
+            levels[row, column] = (
+                terms[0]
+                + terms[1] * across
+                + terms[2] * down
+                + terms[3] * across * across
+                + terms[4] * across * down
+                + terms[5] * down * down
+            )
+    return levels
+
+
+def centres(cells: int) -> Levels:
+    """Centres of so many cells, from -1/2 to 1/2."""
+    return (np.arange(cells) + 0.5) / cells - 0.5
+
+
+def _spread(levels: Levels, film: Levels, wanted: NDArray[np.bool_]) -> float:
+    """Measure the spread from what lies below: above there may be particles."""
+    below = (film - levels)[wanted]
+    below = below[below > 0.0]
+    return max(1.4826 * float(np.median(below)), LEAST_SPREAD) if below.size else LEAST_SPREAD
+
+
+@compiled
+def _follow(
+    places: tuple[Levels, Levels, Levels],
+    terms: Levels,
+    effort: tuple[int, int],
+    quantile: float,
+) -> None:
+    """Bring the first terms to the surface with this share of the levels below it.
+
+    Least squares again and again, each level weighted by the inverse of its distance.
+    """
+    x, y, levels = places
+    count, rounds = effort
+    basis = np.ones(6)
+    for step in range(rounds):
+        normal = np.zeros((count, count))
+        right = np.zeros(count)
+        for at in range(levels.shape[0]):
+            basis[1], basis[2] = x[at], y[at]
+            basis[3], basis[4], basis[5] = x[at] * x[at], x[at] * y[at], y[at] * y[at]
+            distance = levels[at]
+            for i in range(6):
+                distance -= terms[i] * basis[i]
+            weight = 1.0
+            if step > 0 or count > 3:
+                share = quantile if distance > 0.0 else 1.0 - quantile
+                weight = share / max(abs(distance), 0.25)
+            for i in range(count):
+                right[i] += weight * basis[i] * levels[at]
+                for j in range(i + 1):
+                    normal[i, j] += weight * basis[i] * basis[j]
+        for i in range(count):
+            normal[i, i] += 1e-9
+        _solve(normal, right)
+        for i in range(count):
+            terms[i] = right[i]
+
+
+@compiled
+def _solve(normal: Levels, right: Levels) -> None:
+    """Solve by Cholesky's method, in place; only the lower triangle is read."""
+    count = right.shape[0]
+    for i in range(count):
+        for j in range(i + 1):
+            total = normal[i, j]
+            for k in range(j):
+                total -= normal[i, k] * normal[j, k]
+            normal[i, j] = np.sqrt(max(total, 1e-12)) if i == j else total / normal[j, j]
+    for i in range(count):
+        for k in range(i):
+            right[i] -= normal[i, k] * right[k]
+        right[i] /= normal[i, i]
+    for i in range(count - 1, -1, -1):
+        for k in range(i + 1, count):
+            right[i] -= normal[k, i] * right[k]
+        right[i] /= normal[i, i]

@@ -1,0 +1,414 @@
+"""The refined method as a whole: from a parent image to boxes, particle by particle.
+
+Coordinates: x right, y down, from the upper-left corner. Docs, and what each step gave:
+docs/method.md.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import ceil
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.grid import CELLS, Grid
+from pipeline.quality import Quality, QualityParams, assess
+from pipeline.quality_model import QualityModel
+from pipeline.scale import Scaling, find_scaling
+
+from .bodies import SQUARE, Bodies, Mask, find_bodies
+from .cover import Limits, cover
+from .lattice import Levels, cell_means
+from .orientation import Orientation, find_orientation
+from .outline import Outline, Surroundings, find_outline
+from .params import Controls, RefinedParams
+from .regions import find_regions
+
+AROUND = 3
+"""Cells of the frame around a particle that go with it: film to compare with."""
+
+FAINT_REACH = 3
+"""Cells of the frame by which an outline may lie outside what the frame's cells show."""
+
+LEAST_RISE = 4.0
+"""Spreads of the film that a particle must be above it for its outline to be placed."""
+
+FILLS = 0.6
+"""Share of the frame's border that particles may cover."""
+
+HOLE = 0.0005
+"""Share of cells beyond which levels are clipped, at either end."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Particle:
+    """One particle.
+
+    Parameters
+    ----------
+    bounding_box : (x0, y0, x1, y1)
+        Half-open, parent pixels; a cell of the frame wider than what is boxed, for faint edges.
+    k : int
+        Regions, background not counted.
+    boxes : ndarray, int32, (N, 3)
+        x, y, size in parent pixels; the best first.
+    regions : ndarray, uint8, (N,)
+        The region of each box, from 1 by rising brightness.
+    area_px : int
+        Parent pixels of the particle.
+    pitch_px : int
+        Side of a cell of its lattice.
+    explained : float
+        Share of its variance of brightness that its boxes explain.
+    """
+
+    bounding_box: tuple[int, int, int, int]
+    k: int
+    boxes: NDArray[np.int32]
+    regions: NDArray[np.uint8]
+    area_px: int
+    pitch_px: int
+    explained: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Located:
+    """What was found.
+
+    Parameters
+    ----------
+    particles : tuple of Particle
+    boxes : ndarray, int32, (N, 3)
+        Of all particles, the best first: the first n explain as much as any n of them.
+    regions : ndarray, uint8, (N,)
+    owners : ndarray, int32, (N,)
+        Which particle each box is of.
+    """
+
+    particles: tuple[Particle, ...]
+    boxes: NDArray[np.int32]
+    regions: NDArray[np.uint8]
+    owners: NDArray[np.int32]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Frame:
+    """The frame in cells.
+
+    Parameters
+    ----------
+    cells : ndarray, float64, (rows, columns)
+        Gray levels 0..255.
+    pitch : int
+        Parent pixels a side.
+    scaling : Scaling
+        From intensities to gray levels.
+    quality : Quality
+    """
+
+    cells: Levels
+    pitch: int
+    scaling: Scaling
+    quality: Quality
+
+
+def see(
+    image: NDArray[Any], params: QualityParams | None = None, model: QualityModel | None = None
+) -> Frame:
+    """Look at a frame as a whole: cells, their scaling, and the gate's judgement.
+
+    Hot pixels are left out before the scaling is found, not after.
+    """
+    height, width = image.shape
+    pitch = -(-max(height, width) // CELLS)
+    rows, columns = height // pitch, width // pitch
+    means = cell_means(image, (0, 0), (rows, columns), pitch)
+    scaling = find_scaling(image)
+    if scaling.method != "8-bit as is":
+        finite = means[np.isfinite(means)]
+        low, high = (0.0, 0.0)
+        if finite.size:
+            low, high = (float(v) for v in np.percentile(finite, (100 * HOLE, 100 - 100 * HOLE)))
+        scaling = Scaling(
+            low=low,
+            high=high,
+            method=scaling.method,
+            saturated_fraction=scaling.saturated_fraction,
+            sampled=scaling.sampled,
+            invalid=scaling.invalid,
+        )
+    cells = to_grey(means, scaling)
+    grid = Grid(
+        rows=rows, columns=columns, parent_height=rows * pitch, parent_width=columns * pitch
+    )
+    quality = assess(cells.astype(np.uint8), grid, scaling, params, model)
+    return Frame(cells=cells, pitch=pitch, scaling=scaling, quality=quality)
+
+
+def to_grey(means: Levels, scaling: Scaling) -> Levels:
+    """Bring cells to 0..255; a cell without a finite pixel becomes 0."""
+    span = scaling.high - scaling.low
+    grey = (means - scaling.low) * (255.0 / span if span > 0.0 else 0.0)
+    return np.clip(np.nan_to_num(grey, nan=0.0), 0.0, 255.0)
+
+
+def locate(
+    image: NDArray[Any],
+    frame: Frame,
+    n_elements: int | None,
+    params: RefinedParams,
+    controls: Controls,
+) -> Located | str:
+    """Box the particles of a frame that the gate let pass; or say why not.
+
+    Parameters
+    ----------
+    image : ndarray, (height, width)
+        As `as_image` returns it.
+    frame : Frame
+        As `see` returns it.
+    n_elements : int or None
+    params : RefinedParams
+    controls : Controls
+
+    Returns
+    -------
+    Located or str
+        The reason, `code: what was measured and what was expected`.
+    """
+    orientation = find_orientation(frame.cells.astype(np.uint8))
+    bodies = find_bodies(orientation.apply(frame.cells))
+    if not bodies.masks:
+        return (
+            f"no particle: the brightest part is {bodies.highest / bodies.film.spread:.1f} spreads "
+            "of the film above it; expected a connected part of 6 or more"
+        )
+    filled = _on_border(bodies.masks)
+    if filled > FILLS:
+        return (
+            f"no particle: particles cover {filled:.0%} of the frame's border, so nothing shows "
+            f"what the film looks like; expected at most {FILLS:.0%}"
+        )
+    chosen = _chosen(bodies.masks, controls)
+    scene = _Scene(image=image, frame=frame, orientation=orientation, bodies=bodies, params=params)
+    found = [one for mask in chosen for one in _box(scene, mask, n_elements, controls)]
+    if not found:
+        return (
+            "too noisy: no outline can be placed: what is brightest is "
+            f"{bodies.highest:.1f} gray levels above the film, which varies by "
+            f"{bodies.film.spread:.1f}; expected {LEAST_RISE:.0f} times as much on the "
+            "particle's own lattice, and room for a box"
+        )
+    return _ranked(found, controls.max_boxes)
+
+
+def _on_border(masks: tuple[Mask, ...]) -> float:
+    whole = np.any(masks, axis=0)
+    border = np.concatenate([whole[0], whole[-1], whole[1:-1, 0], whole[1:-1, -1]])
+    return float(border.mean())
+
+
+def _chosen(masks: tuple[Mask, ...], controls: Controls) -> tuple[Mask, ...]:
+    if controls.particles == "largest":
+        return (max(masks, key=np.count_nonzero),)
+    if controls.particles == "middle":
+        return (min(masks, key=_off_middle),)
+    return masks
+
+
+def _off_middle(mask: Mask) -> float:
+    """How far a particle's centre is from the frame's, squared."""
+    y, x = np.nonzero(mask)
+    rows, columns = mask.shape
+    return float((y.mean() + 0.5 - rows / 2) ** 2 + (x.mean() + 0.5 - columns / 2) ** 2)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Scene:
+    """What all particles of a frame share."""
+
+    image: NDArray[Any]
+    frame: Frame
+    orientation: Orientation
+    bodies: Bodies
+    params: RefinedParams
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the image in the orientation that is worked in."""
+        height, width = self.image.shape
+        return (width, height) if self.orientation.transposed else (height, width)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Lattice:
+    """A particle's own lattice, in the frame's orientation: where it starts, in parent pixels."""
+
+    x: int
+    y: int
+    rows: int
+    columns: int
+    pitch: int
+
+
+def _lattice(mask: Mask, frame: Frame, size: tuple[int, int], cells: int) -> _Lattice:
+    """Lay a lattice over a particle: `cells` along its longer side, and film around it."""
+    height, width = size
+    left, top, across, down = cv2.boundingRect(mask.astype(np.uint8))
+    longer = max(across, down) * frame.pitch
+    pitch = min(max(ceil(longer / cells), 1), 2 * frame.pitch)
+    x0, x1 = _widened(left, left + across, mask.shape[1], frame.pitch, width)
+    y0, y1 = _widened(top, top + down, mask.shape[0], frame.pitch, height)
+    columns, rows = max((x1 - x0) // pitch, 1), max((y1 - y0) // pitch, 1)
+    # a particle at the frame's end is boxed up to it; what does not fit lies on the other side
+    x = x1 - columns * pitch if x1 == width else x0
+    y = y1 - rows * pitch if y1 == height else y0
+    return _Lattice(x=x, y=y, rows=rows, columns=columns, pitch=pitch)
+
+
+def _widened(first: int, last: int, cells: int, pitch: int, pixels: int) -> tuple[int, int]:
+    """Turn cells first..last into parent pixels, with some film around them."""
+    end = min(last + AROUND, cells)
+    return max(first - AROUND, 0) * pitch, pixels if end == cells else end * pitch
+
+
+def _box(
+    scene: _Scene, mask: Mask, n_elements: int | None, controls: Controls
+) -> list[tuple[Particle, Levels]]:
+    """Box one particle; nothing if its outline cannot be placed. Its boxes' gains go with it."""
+    height, width = scene.image.shape
+    frame, orientation, params, size = scene.frame, scene.orientation, scene.params, scene.size
+    lattice = _lattice(mask, frame, size, params.cells)
+    outline = _outline(scene, mask, lattice)
+    if outline is None or outline.brightness < LEAST_RISE * outline.spread:
+        return []
+    labels, k = find_regions(outline, n_elements, params)
+    area = int(np.count_nonzero(labels))
+    if controls.margin_px:
+        grown = ceil(controls.margin_px / lattice.pitch)
+        labels = _grown(labels, grown)
+    left, top, across, down = cv2.boundingRect((labels > 0).astype(np.uint8))
+    smallest, largest = controls.sides_px()
+    limits = Limits(
+        least=max(ceil(smallest / lattice.pitch), 1),
+        most=int(
+            min(
+                -(-controls.max_box_percent * min(across, down) // 100),
+                max(largest // lattice.pitch, 1),
+            )
+        ),
+        outside=params.outside,
+        impurity=1.0 - controls.purity,
+        max_error=params.max_error * outline.brightness**2 * area / 1000.0,
+        slivers=params.slivers,
+    )
+    cells, regions = cover(labels, outline.levels, limits)
+    if not len(cells):
+        return []
+    gains, total = _gains(outline.levels, labels, cells)
+    order = np.argsort(-gains, kind="stable")
+    pixels = cells[order] * np.int32(lattice.pitch)
+    pixels += np.array([lattice.x, lattice.y, 0], np.int32)
+    edges = (
+        max(lattice.x + left * lattice.pitch - frame.pitch, 0),
+        max(lattice.y + top * lattice.pitch - frame.pitch, 0),
+        min(lattice.x + (left + across) * lattice.pitch + frame.pitch, size[1]),
+        min(lattice.y + (top + down) * lattice.pitch + frame.pitch, size[0]),
+    )
+    particle = Particle(
+        bounding_box=orientation.undo(edges, height, width),
+        k=k,
+        boxes=orientation.undo_boxes(pixels, height, width),
+        regions=regions[order],
+        area_px=area * lattice.pitch**2,
+        pitch_px=lattice.pitch,
+        explained=float(gains.sum() / max(total, 1e-300)),
+    )
+    return [(particle, gains[order] * lattice.pitch**2)]
+
+
+def _outline(scene: _Scene, mask: Mask, lattice: _Lattice) -> Outline | None:
+    image, frame, orientation, bodies = scene.image, scene.frame, scene.orientation, scene.bodies
+    height, width = image.shape
+    right = lattice.x + lattice.columns * lattice.pitch
+    bottom = lattice.y + lattice.rows * lattice.pitch
+    x0, y0, _, _ = orientation.undo((lattice.x, lattice.y, right, bottom), height, width)
+    shape = (lattice.rows, lattice.columns)
+    if orientation.transposed:
+        shape = shape[::-1]
+    means = cell_means(image, (x0, y0), shape, lattice.pitch)
+    cells = orientation.apply(to_grey(means, frame.scaling))
+    x = lattice.x + (np.arange(lattice.columns) + 0.5) * lattice.pitch
+    y = lattice.y + (np.arange(lattice.rows) + 0.5) * lattice.pitch
+    rows, columns = mask.shape
+    seen_x = np.minimum((x / frame.pitch).astype(np.int64), columns - 1)
+    seen_y = np.minimum((y / frame.pitch).astype(np.int64), rows - 1)
+    whole = np.any(bodies.masks, axis=0) & ~mask
+    film = bodies.film.at(x / (columns * frame.pitch) - 0.5, y / (rows * frame.pitch) - 0.5)
+    where = np.ix_(seen_y, seen_x)
+    surroundings = Surroundings(
+        film=film,
+        body=mask[where],
+        others=whole[where],
+        reach=max(FAINT_REACH * frame.pitch // lattice.pitch, 2),
+        least_spread=bodies.film.spread,
+    )
+    return find_outline(cells, surroundings, scene.params)
+
+
+def _grown(labels: NDArray[np.uint8], cells: int) -> NDArray[np.uint8]:
+    """Grow the outermost regions by so many cells all round."""
+    for _ in range(cells):
+        wider = cv2.dilate(labels, SQUARE)
+        labels = np.where(labels > 0, labels, wider).astype(np.uint8)
+    return labels
+
+
+def _gains(
+    levels: Levels, labels: NDArray[np.uint8], boxes: NDArray[np.int32]
+) -> tuple[Levels, float]:
+    """Measure what each box explains of the particle's squared deviations, and all there are."""
+    inside = labels > 0
+    off = np.where(inside, levels - levels[inside].mean(), 0.0)
+    sums = np.asarray(cv2.integral(off), np.float64)
+    counts = np.asarray(cv2.integral(inside.astype(np.uint8)), np.float64)
+    x, y, size = boxes.T.astype(np.int64)
+
+    def over(table: Levels) -> Levels:
+        return np.asarray(
+            table[y + size, x + size] - table[y, x + size] - table[y + size, x] + table[y, x]
+        )
+
+    gains: Levels = over(sums) ** 2 / np.maximum(over(counts), 1.0)
+    return gains, float((off * off).sum())
+
+
+def _ranked(found: list[tuple[Particle, Levels]], max_boxes: int | None) -> Located:
+    """Put all boxes in one order, the best first, and keep as many as are wanted."""
+    owners = np.repeat(np.arange(len(found)), [len(gains) for _, gains in found])
+    gains = np.concatenate([gains for _, gains in found])
+    order = np.argsort(-gains, kind="stable")[:max_boxes]
+    boxes = np.concatenate([particle.boxes for particle, _ in found])[order]
+    regions = np.concatenate([particle.regions for particle, _ in found])[order]
+    owner_of = owners[order].astype(np.int32)
+    particles = tuple(
+        Particle(
+            bounding_box=particle.bounding_box,
+            k=particle.k,
+            boxes=boxes[owner_of == at],
+            regions=regions[owner_of == at],
+            area_px=particle.area_px,
+            pitch_px=particle.pitch_px,
+            explained=particle.explained * _kept(gains_of, int((owner_of == at).sum())),
+        )
+        for at, (particle, gains_of) in enumerate(found)
+    )
+    return Located(particles=particles, boxes=boxes, regions=regions, owners=owner_of)
+
+
+def _kept(gains: Levels, count: int) -> float:
+    """Share of what its boxes explain that the first `count` of them explain."""
+    return float(gains[:count].sum() / max(float(gains.sum()), 1e-300))

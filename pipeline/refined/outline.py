@@ -1,0 +1,186 @@
+"""One particle on its own lattice: its levels without noise, its outline.
+
+Arrays are (row, column), in cells of the particle's lattice.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from pipeline.compiled import compiled
+
+from .bodies import SQUARE, Mask
+from .lattice import Levels
+from .params import RefinedParams
+
+WINDOW = 2
+"""Cells to each side that are averaged, where they differ by noise only."""
+
+NOISE = 2.5
+"""Standard deviations up to which a difference is noise."""
+
+SMOOTH = 1.0
+"""Cells, of the blur in which faint cells are looked for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outline:
+    """A particle's levels and where it is.
+
+    Parameters
+    ----------
+    levels : ndarray, float64, (rows, columns)
+        Gray levels above the film, noise averaged out, edges kept.
+    mask : ndarray, bool, (rows, columns)
+    brightness : float
+        Gray levels: nineteen cells of twenty are darker.
+    spread : float
+        Of the film beside the particle, gray levels, after the blur.
+    """
+
+    levels: Levels
+    mask: Mask
+    brightness: float
+    spread: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What the frame tells of a particle's lattice.
+
+    Parameters
+    ----------
+    film : ndarray, float64, (rows, columns)
+        The film's gray levels.
+    body, others : ndarray, bool, (rows, columns)
+        Where the frame's cells show this particle, and other ones.
+    reach : int
+        Cells by which the outline may lie outside `body`.
+    least_spread : float
+        Of the film, where there is too little of it beside the particle.
+    """
+
+    film: Levels
+    body: Mask
+    others: Mask
+    reach: int
+    least_spread: float
+
+
+def find_outline(
+    cells: Levels, surroundings: Surroundings, params: RefinedParams
+) -> Outline | None:
+    """Find a particle's outline on its own lattice.
+
+    Parameters
+    ----------
+    cells : ndarray, float64, (rows, columns)
+        Gray levels.
+    surroundings : Surroundings
+    params : RefinedParams
+
+    Returns
+    -------
+    Outline or None
+        None if nothing is left of it.
+    """
+    body, others = surroundings.body, surroundings.others
+    gain, offset = _noise(cells, body)
+    smooth = np.asarray(cv2.GaussianBlur(cells, (0, 0), 0.8), np.float64)
+    calm = _average_alike(cells, smooth, (offset, gain), NOISE, WINDOW)
+    calm = _average_alike(calm, calm, (offset, gain), NOISE / 2.0, 1)
+    wider = cv2.dilate(body.astype(np.uint8), SQUARE, iterations=surroundings.reach)
+    near = wider.astype(np.bool_) & ~others
+    beside = ~near & ~others
+    levels = calm - surroundings.film
+    blurred = np.asarray(cv2.GaussianBlur(levels, (0, 0), SMOOTH), np.float64)
+    spread = surroundings.least_spread
+    if np.count_nonzero(beside) > 60:
+        around = blurred[beside]
+        middle = float(np.median(around))
+        spread = 1.4826 * float(np.median(np.abs(around - middle)))
+        levels -= middle
+        blurred -= middle
+    if not body.any():
+        return None
+    brightness = float(np.percentile(levels[body], 95.0))
+    if brightness <= 0.0:
+        return None
+    faint = max(params.film_spreads * spread, params.faintest * brightness)
+    mask = (blurred > faint) & (levels > params.rim * cv2.dilate(blurred, SQUARE)) & near
+    mask = _whole(mask)
+    if not mask.any():
+        return None
+    return Outline(levels=levels, mask=mask, brightness=brightness, spread=spread)
+
+
+def _whole(mask: Mask) -> Mask:
+    """Leave out specks, and close pinholes."""
+    opened = cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_OPEN, SQUARE)
+    _, parts, statistics, _ = cv2.connectedComponentsWithStats(opened, connectivity=4)
+    areas = statistics[:, cv2.CC_STAT_AREA].copy()
+    areas[0] = 0
+    if areas.max() == 0:
+        return np.zeros_like(mask)
+    solid: Mask = (areas >= max(9, areas.max() / 100))[parts]
+    _, holes, statistics, _ = cv2.connectedComponentsWithStats(
+        (~solid).astype(np.uint8), connectivity=4
+    )
+    pinholes = statistics[:, cv2.CC_STAT_AREA] < 0.004 * np.count_nonzero(solid)
+    pinholes[0] = False
+    return np.asarray(solid | pinholes[holes])
+
+
+def _noise(cells: Levels, body: Mask) -> tuple[float, float]:
+    """Fit the noise's variance: gain times level plus offset.
+
+    From second differences along rows: slopes do not count, and the median passes over edges.
+    """
+    bend = 2.0 * cells[:, 1:-1] - cells[:, :-2] - cells[:, 2:]
+    level = (cells[:, :-2] + cells[:, 1:-1] + cells[:, 2:]) / 3.0
+    inside = body[:, 1:-1]
+    outside = ~inside
+    if not inside.any():
+        return 0.0, 1.0
+    bright = inside & (level > np.median(level[inside]))
+    variance, dark = _variance(bend[bright]), _variance(bend[outside])
+    high = float(level[bright].mean()) if bright.any() else 1.0
+    low = float(level[outside].mean()) if outside.any() else 0.0
+    gain = max((variance - dark) / max(high - low, 1.0), 0.0)
+    return gain, max(dark - gain * low, 0.05)
+
+
+def _variance(bends: Levels) -> float:
+    """Variance of the noise in second differences, whose own is six times as large."""
+    if bends.size <= 20:
+        return 0.0
+    return (1.4826 * float(np.median(np.abs(bends)))) ** 2 / 6.0
+
+
+@compiled
+def _average_alike(
+    cells: Levels, like: Levels, noise: tuple[float, float], deviations: float, window: int
+) -> Levels:
+    """Average each cell's surroundings, those cells that differ from it by noise only.
+
+    Lee's sigma filter: edges stay where they are.
+    """
+    offset, gain = noise
+    rows, columns = cells.shape
+    averaged = np.empty(cells.shape, np.float64)
+    for y in range(rows):
+        for x in range(columns):
+            middle = like[y, x]
+            most = deviations * np.sqrt(offset + gain * max(middle, 0.0))
+            total = 0.0
+            count = 0
+            for row in range(max(y - window, 0), min(y + window + 1, rows)):
+                for column in range(max(x - window, 0), min(x + window + 1, columns)):
+                    if abs(cells[row, column] - middle) <= most:
+                        total += cells[row, column]
+                        count += 1
+            averaged[y, x] = total / count if count > 0 else middle
+    return averaged

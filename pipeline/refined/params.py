@@ -1,0 +1,139 @@
+"""Constants of the refined method, and what an operator may ask of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from pipeline.checks import check_range
+
+Which = Literal["all", "largest", "middle"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefinedParams:
+    """Constants; what each of them gave is in docs/method.md.
+
+    Parameters
+    ----------
+    cells : int
+        Cells along the longer side of a particle.
+    film_spreads : float
+        How far above the film a cell must be, in spreads of the film.
+    rim : float
+        A cell belongs to the particle if it has this share of its brightest neighbour: a blurred
+        edge ends half-way, a bevel at its foot.
+    faintest : float
+        Least brightness, as a share of the particle's.
+    flat : float
+        Relative change a cell below which a cell is on a plateau.
+    plateau_spread : float
+        Relative spread within one region above which one more region is tried.
+    min_plateau : int
+        Cells; smaller plateaus belong to what surrounds them.
+    max_error : float
+        Squared error a box may leave, as a share of the particle's squared brightness over a
+        thousandth of its area.
+    slivers : float
+        Share of the particle's area that may stay without boxes, if that saves small ones.
+    outside : float
+        Share of a box that may lie outside the particle.
+
+    Raises
+    ------
+    ValueError
+        If a constant is out of range.
+    """
+
+    cells: int = 88
+    film_spreads: float = 2.5
+    rim: float = 0.27
+    faintest: float = 0.02
+    flat: float = 0.035
+    plateau_spread: float = 0.04
+    min_plateau: int = 10
+    max_error: float = 0.1
+    slivers: float = 0.01
+    outside: float = 0.03
+
+    def __post_init__(self) -> None:
+        check_range("cells", self.cells, 16, 256)
+        check_range("film_spreads", self.film_spreads, 0, 100)
+        check_range("rim", self.rim, 0, 1)
+        check_range("faintest", self.faintest, 0, 1)
+        check_range("flat", self.flat, 0.001, 10)
+        check_range("plateau_spread", self.plateau_spread, 0, 10)
+        check_range("min_plateau", self.min_plateau, 1, 10_000)
+        check_range("max_error", self.max_error, 0, 1_000_000)
+        check_range("slivers", self.slivers, 0, 0.5)
+        check_range("outside", self.outside, 0, 0.5)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Controls:
+    """What an operator asks for.
+
+    Parameters
+    ----------
+    max_boxes : int, optional
+        Only the best so many boxes; the first n of them are the best n.
+    min_box_nm, max_box_nm : float, optional
+        Smallest and largest side; both need `pixel_size_nm`.
+    pixel_size_nm : float, optional
+    max_box_percent : int
+        Largest box, in percent of the particle's shorter side.
+    purity : float
+        Share of a box that must lie in its region: less purity, fewer boxes.
+    particles : "all", "largest" or "middle"
+        Which are boxed; "middle" is the one nearest to the middle of the frame.
+    margin_px : int
+        Parent pixels added all round each particle, for drift.
+
+    Raises
+    ------
+    ValueError
+        If a wish is out of range, contradicts another, or lacks the pixel size.
+    """
+
+    max_boxes: int | None = None
+    min_box_nm: float | None = None
+    max_box_nm: float | None = None
+    pixel_size_nm: float | None = None
+    max_box_percent: int = 16
+    purity: float = 0.97
+    particles: Which = "all"
+    margin_px: int = 0
+
+    def __post_init__(self) -> None:
+        if self.max_boxes is not None:
+            check_range("max_boxes", self.max_boxes, 1, 1_000_000)
+        if self.pixel_size_nm is not None:
+            check_range("pixel_size_nm", self.pixel_size_nm, 1e-6, 1e6)
+        for name in ("min_box_nm", "max_box_nm"):
+            side = getattr(self, name)
+            if side is None:
+                continue
+            check_range(name, side, 1e-6, 1e9)
+            if self.pixel_size_nm is None:
+                raise ValueError(f"{name}: came {side} without pixel_size_nm; expected both")
+        if (self.min_box_nm or 0.0) > (self.max_box_nm or float("inf")):
+            raise ValueError(
+                f"min_box_nm: came {self.min_box_nm} with max_box_nm {self.max_box_nm}; "
+                "expected min_box_nm <= max_box_nm"
+            )
+        check_range("max_box_percent", self.max_box_percent, 1, 100)
+        check_range("purity", self.purity, 0.5, 1)
+        if self.particles not in ("all", "largest", "middle"):
+            raise ValueError(
+                f"particles: came {self.particles!r}; expected 'all', 'largest' or 'middle'"
+            )
+        check_range("margin_px", self.margin_px, 0, 100_000)
+
+    def sides_px(self) -> tuple[float, float]:
+        """Smallest and largest side in parent pixels; 0 and infinity where nothing was asked."""
+        scale = self.pixel_size_nm or 1.0
+        low, high = self.min_box_nm, self.max_box_nm
+        return (
+            0.0 if low is None else low / scale,
+            float("inf") if high is None else high / scale,
+        )
