@@ -13,6 +13,7 @@ from services.megalibrary import write_megalibrary
 from services.results import ResultStore
 from services.runtime.ledger import Ledger
 from services.runtime.places import Places
+from services.runtime.worker import PREFETCH
 from tests.helpers.command import haadflow, start
 from tests.helpers.gate import Gate
 from tests.helpers.soak import LONG, soak
@@ -68,7 +69,7 @@ class Loaded(Up):
         self.send(library, rounds)
         holder = until(self.gate.holder, [psutil.Process(self.pid)])
         assert holder is not None
-        self.until_open(2)  # the one in hand, and one that lies behind it
+        self.until_open(PREFETCH)  # the one in hand, and those that lie behind it
         assert self.open_frames() > 0
         return holder
 
@@ -87,7 +88,7 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loaded]:
         yield chain
 
 
-def test_a_worker_however_slow_holds_two_frames_and_lowers_nobody_elses_rate(
+def test_a_worker_however_slow_holds_what_it_asked_for_and_lowers_nobody_elses_rate(
     chain: Loaded, library: Path
 ) -> None:
     rounds = 10
