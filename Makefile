@@ -44,7 +44,7 @@ demo: install
 	$(BIN)/haadflow demo --out haadflow-demo
 
 test: install
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 lint: install
 	$(BIN)/ruff check .

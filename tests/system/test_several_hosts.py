@@ -63,7 +63,7 @@ class Spread:
             )
         text = text.replace("workers = 1", f"deadline_s = {NEVER}\nworkers = 1")
         text = text.replace("[source]", f"[source]\nquiet_s = {quiet_s}")
-        self.topology.write_text(text)
+        self.topology.write_text(text + "\n[security]\nopen_network = true\n")
         for name, host, *role in (
             ("sink", "sink", "sink"),
             ("queue 1", "queues", "queue", FIRST),
