@@ -39,9 +39,12 @@ Parts: TypeAlias = Sequence[Any]
 
 LINGER_MS = 3_000
 """-1 hangs at exit when the peer is gone, 0 loses what was just sent."""
-HEARTBEAT_MS = 500
-HEARTBEAT_TIMEOUT_MS = 1_800
-"""A cut link is noticed after at most both together; with the queue's next probe, within 3 s."""
+HEARTBEAT_MS = 1_000
+HEARTBEAT_TIMEOUT_MS = 3_000
+SOON_MS = 500
+SOON_TIMEOUT_MS = 1_800
+"""The same where leases bring back at once what a connection held when it was given up: a cut link
+is noticed after at most both together; with the queue's next probe, within 3 s."""
 KEEPALIVE_S = 5
 """Where there are no heartbeats of our own, the kernel asks a peer that is silent for so long."""
 CONNECT_MS = 2_000
@@ -160,6 +163,10 @@ class Socket:
     def close(self, linger_ms: int = LINGER_MS) -> None:
         """Close; what is queued has `linger_ms` to leave."""
         self._socket.close(linger=linger_ms)
+
+    def _notice_soon(self) -> None:
+        self._socket.setsockopt(zmq.HEARTBEAT_IVL, SOON_MS)
+        self._socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, SOON_TIMEOUT_MS)
 
     def _leave_heartbeats_to_peers(self) -> None:
         # libzmq 4.3.5 aborts the process when it wants to send a heartbeat to a peer that has gone
@@ -341,6 +348,7 @@ class Dispatcher(Listener):
     ) -> None:
         super().__init__(curve=curve)
         self._keys: dict[bytes, tuple[str, str]] = {}
+        self._notice_soon()
         self._socket.setsockopt(zmq.RCVHWM, waiting)
         if waiting:
             self._leave_heartbeats_to_peers()
@@ -391,6 +399,7 @@ class Requester(Socket):
         self, address: str, *, identity: bytes | None = None, curve: Curve | None = None
     ) -> None:
         super().__init__(identity=identity, curve=curve)
+        self._notice_soon()
         self.connect(address)
 
     def send(self, parts: Parts) -> None:

@@ -49,6 +49,8 @@ frame in reserve the worker waited for it meanwhile (docs/performance.md).
 """
 SEND_SLICE_MS = 100
 HOW_CHARS = 100
+WAITING_S = 0.4
+"""So often a worker whose result nobody takes says that its frame is not to be blamed."""
 SILENCE_S = 1.0
 """A queue that knows this worker probes it more often; after so long it is a new one, or none."""
 
@@ -213,7 +215,7 @@ class Worker:
         while not outbox.send(parts, timeout_ms=SEND_SLICE_MS):
             if self._give_up():
                 return False
-            if self._clock() - self._heard > SILENCE_S:
+            if self._clock() - self._heard > WAITING_S:
                 self._say(frames=0)  # the frame is not to be blamed for a next stage that hangs
         return True
 
