@@ -1,12 +1,14 @@
 """What comes to a service's listening ends and is no message: counted, named, and nothing more.
 
 Whatever it was, the next good message is handled as if nothing had happened. A flood of it fills
-neither memory nor the disk: at most `LINES_A_SECOND` are written to the log, the rest is counted.
+neither memory nor the disk: of a kind at most `LINES_A_SECOND` are written to the log for an
+end, the rest is counted.
 """
 
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 
 import structlog
@@ -41,7 +43,7 @@ class BadInput:
         self._pending: dict[str, dict[int, float]] = {}
         self._brief: set[str] = set()
         self._second = 0
-        self._lines = 0
+        self._lines: Counter[tuple[str, str]] = Counter()
         self._unwritten = 0
         for where, end in ends.items():
             self.watch(where, end)
@@ -100,11 +102,12 @@ class BadInput:
     def _say(self, event: str, where: str, error: str) -> None:
         second = int(self._clock())
         if second != self._second:
-            self._second, self._lines = second, 0
-        if self._lines >= LINES_A_SECOND:
+            self._second = second
+            self._lines.clear()
+        if self._lines[event, where] >= LINES_A_SECOND:
             self._unwritten += 1
             return
-        self._lines += 1
+        self._lines[event, where] += 1
         more = {"not_written_before": self._unwritten} if self._unwritten else {}
         self._unwritten = 0
         self._log.warning(event, where=where, error=error, **more)
