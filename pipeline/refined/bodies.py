@@ -29,8 +29,9 @@ FEWEST = 9
 """Cells."""
 
 FILM_END = 0.17
-"""What lies along the border below this share of a part's brightness is film that is thicker
-there, not particle."""
+FILM_RISE = 15.0
+"""What lies along the border below this share of a part's brightness, and by less than so many
+spreads above the fitted film, is film that is thicker there, not particle."""
 
 SQUARE = np.ones((3, 3), np.uint8)
 
@@ -88,7 +89,7 @@ def _without_film(mask: Mask, above: Levels, peak: float, spread: float) -> list
     if not edge.any():
         return [mask]
     level = float(np.median(above[edge]))
-    if level >= FILM_END * peak:
+    if level >= min(FILM_END * peak, FILM_RISE * spread):
         return [mask]
     rest = mask & (above > 1.35 * level + 2.0 * spread)
     return [

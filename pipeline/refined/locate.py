@@ -33,6 +33,9 @@ AROUND = 3
 FAINT_REACH = 3
 """Cells of the frame by which an outline may lie outside what the frame's cells show."""
 
+MARGIN = 2
+"""Cells of the frame between what is boxed and the bounding box, for edges that fade out."""
+
 LEAST_RISE = 4.0
 """Spreads of the film that a particle must be above it for its outline to be placed."""
 
@@ -50,7 +53,7 @@ class Particle:
     Parameters
     ----------
     bounding_box : (x0, y0, x1, y1)
-        Half-open, parent pixels; a cell of the frame wider than what is boxed, for faint edges.
+        Half-open, parent pixels; two cells of the frame wider than what is boxed, for faint edges.
     k : int
         Regions, background not counted.
     boxes : ndarray, int32, (N, 3)
@@ -313,10 +316,10 @@ def _box(
     pixels = cells[order] * np.int32(lattice.pitch)
     pixels += np.array([lattice.x, lattice.y, 0], np.int32)
     edges = (
-        max(lattice.x + left * lattice.pitch - frame.pitch, 0),
-        max(lattice.y + top * lattice.pitch - frame.pitch, 0),
-        min(lattice.x + (left + across) * lattice.pitch + frame.pitch, size[1]),
-        min(lattice.y + (top + down) * lattice.pitch + frame.pitch, size[0]),
+        max(lattice.x + left * lattice.pitch - MARGIN * frame.pitch, 0),
+        max(lattice.y + top * lattice.pitch - MARGIN * frame.pitch, 0),
+        min(lattice.x + (left + across) * lattice.pitch + MARGIN * frame.pitch, size[1]),
+        min(lattice.y + (top + down) * lattice.pitch + MARGIN * frame.pitch, size[0]),
     )
     particle = Particle(
         bounding_box=orientation.undo(edges, height, width),

@@ -45,15 +45,15 @@ class RefinedParams:
         If a constant is out of range.
     """
 
-    cells: int = 88
-    film_spreads: float = 2.5
+    cells: int = 84
+    film_spreads: float = 2.0
     rim: float = 0.27
     faintest: float = 0.02
     flat: float = 0.035
-    plateau_spread: float = 0.04
+    plateau_spread: float = 0.025
     min_plateau: int = 10
-    max_error: float = 0.1
-    slivers: float = 0.01
+    max_error: float = 0.06
+    slivers: float = 0.008
     outside: float = 0.03
 
     def __post_init__(self) -> None:
