@@ -127,8 +127,9 @@ def find_outline(
     # the noisier, the less a cell's own level says
     noise = np.sqrt(offset + gain * brightness / 2.0) / brightness
     blur = min(8.0 * float(noise), 1.0) / 2.0
+    # and a threshold half as high where all is noise
     own = levels + blur * (blurred - levels)
-    mask &= own > params.rim * cv2.dilate(blurred, SQUARE)
+    mask &= own > (1.0 - blur) * params.rim * cv2.dilate(blurred, SQUARE)
     mask = _whole(mask)
     if not mask.any():
         return None

@@ -47,13 +47,13 @@ class RefinedParams:
 
     cells: int = 84
     film_spreads: float = 2.0
-    rim: float = 0.27
+    rim: float = 0.35
     faintest: float = 0.02
-    flat: float = 0.035
+    flat: float = 0.03
     plateau_spread: float = 0.025
     min_plateau: int = 10
     max_error: float = 0.06
-    slivers: float = 0.008
+    slivers: float = 0.005
     outside: float = 0.03
 
     def __post_init__(self) -> None:
@@ -99,7 +99,7 @@ class Controls:
     min_box_nm: float | None = None
     max_box_nm: float | None = None
     pixel_size_nm: float | None = None
-    max_box_percent: int = 16
+    max_box_percent: int = 12
     purity: float = 0.97
     particles: Which = "all"
     margin_px: int = 0
