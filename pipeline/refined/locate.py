@@ -39,6 +39,12 @@ MARGIN = 2
 LEAST_RISE = 4.0
 """Spreads of the film that a particle must be above it for its outline to be placed."""
 
+FEW = 4
+"""Particles that have a full lattice each."""
+
+FEWEST_CELLS = 24
+"""Cells along the longer side that a particle always gets, if it has so many pixels."""
+
 FILLS = 0.6
 """Share of the frame's border that particles may cover."""
 
@@ -196,7 +202,17 @@ def locate(
             f"what the film looks like; expected at most {FILLS:.0%}"
         )
     chosen = _chosen(bodies.masks, controls)
-    scene = _Scene(image=image, frame=frame, orientation=orientation, bodies=bodies, params=params)
+    # many particles share what a few would have each: a lattice with fewer cells
+    share = max(len(chosen) / FEW, 1.0) ** 0.5
+    cells = max(round(params.cells / share), min(params.cells, FEWEST_CELLS))
+    scene = _Scene(
+        image=image,
+        frame=frame,
+        orientation=orientation,
+        bodies=bodies,
+        params=params,
+        cells=cells,
+    )
     found = [one for mask in chosen for one in _box(scene, mask, n_elements, controls)]
     if not found:
         return (
@@ -238,6 +254,7 @@ class _Scene:
     orientation: Orientation
     bodies: Bodies
     params: RefinedParams
+    cells: int
 
     @property
     def size(self) -> tuple[int, int]:
@@ -284,7 +301,7 @@ def _box(
     """Box one particle; nothing if its outline cannot be placed. Its boxes' gains go with it."""
     height, width = scene.image.shape
     frame, orientation, params, size = scene.frame, scene.orientation, scene.params, scene.size
-    lattice = _lattice(mask, frame, size, params.cells)
+    lattice = _lattice(mask, frame, size, scene.cells)
     outline = _outline(scene, mask, lattice)
     if outline is None or outline.brightness < LEAST_RISE * outline.spread:
         return []
