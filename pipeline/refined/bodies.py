@@ -25,12 +25,18 @@ PEAK = 6.0
 FAINTEST = 0.12
 """Brightness of a particle beside the frame's brightest."""
 
+BRIGHTEST = 99.9
+"""Percent of the frame that are darker than what counts as brightest."""
+
 FEWEST = 9
 """Cells."""
 
 FILM_END = 0.17
+FILM_RISE = 15.0
+FILM_LENGTH = 0.45
 """What lies along the border below this share of a part's brightness is film that is thicker
-there, not particle."""
+there, not particle, if it is less than so many spreads above the fitted film, or if that much of
+the frame's longer side is along the border."""
 
 SQUARE = np.ones((3, 3), np.uint8)
 
@@ -45,7 +51,7 @@ class Bodies:
     masks : tuple of ndarray, bool, (rows, columns)
         One a particle.
     highest : float
-        Gray levels that the frame's brightest hundredth is above the film.
+        Gray levels that the frame's brightest thousandth is above the film.
     """
 
     film: Film
@@ -69,7 +75,7 @@ def find_bodies(cells: Levels) -> Bodies:
     film = fit_film(smooth)
     rows, columns = cells.shape
     above = smooth - film.at(centres(columns), centres(rows))
-    highest = float(np.percentile(above, 99.0))
+    highest = float(np.percentile(above, BRIGHTEST))
     low = above > max(RISE * film.spread, 0.02 * highest)
     masks: list[Mask] = []
     for mask in _parts(low):
@@ -88,7 +94,8 @@ def _without_film(mask: Mask, above: Levels, peak: float, spread: float) -> list
     if not edge.any():
         return [mask]
     level = float(np.median(above[edge]))
-    if level >= FILM_END * peak:
+    long = np.count_nonzero(edge) > FILM_LENGTH * max(mask.shape)
+    if level >= FILM_END * peak or not (long or level < FILM_RISE * spread):
         return [mask]
     rest = mask & (above > 1.35 * level + 2.0 * spread)
     return [

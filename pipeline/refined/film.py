@@ -118,6 +118,20 @@ def _surface(terms: Levels, x: Levels, y: Levels) -> Levels:
     return levels
 
 
+def level_plane(cells: Levels, wanted: NDArray[np.bool_]) -> Levels:
+    """Fit a plane with half of the wanted cells below it.
+
+    Returns
+    -------
+    ndarray, float64, (rows, columns)
+        Its level everywhere.
+    """
+    terms = np.zeros(TERMS)
+    _follow(_some(cells, wanted), terms, (3, 8), 0.5)
+    rows, columns = cells.shape
+    return _surface(terms, centres(columns), centres(rows))
+
+
 def centres(cells: int) -> Levels:
     """Centres of so many cells, from -1/2 to 1/2."""
     return (np.arange(cells) + 0.5) / cells - 0.5

@@ -33,8 +33,17 @@ AROUND = 3
 FAINT_REACH = 3
 """Cells of the frame by which an outline may lie outside what the frame's cells show."""
 
+MARGIN = 2
+"""Cells of the frame between what is boxed and the bounding box, for edges that fade out."""
+
 LEAST_RISE = 4.0
 """Spreads of the film that a particle must be above it for its outline to be placed."""
+
+FEW = 4
+"""Particles that have a full lattice each."""
+
+FEWEST_CELLS = 24
+"""Cells along the longer side that a particle always gets, if it has so many pixels."""
 
 FILLS = 0.6
 """Share of the frame's border that particles may cover."""
@@ -50,7 +59,7 @@ class Particle:
     Parameters
     ----------
     bounding_box : (x0, y0, x1, y1)
-        Half-open, parent pixels; a cell of the frame wider than what is boxed, for faint edges.
+        Half-open, parent pixels; two cells of the frame wider than what is boxed, for faint edges.
     k : int
         Regions, background not counted.
     boxes : ndarray, int32, (N, 3)
@@ -193,7 +202,17 @@ def locate(
             f"what the film looks like; expected at most {FILLS:.0%}"
         )
     chosen = _chosen(bodies.masks, controls)
-    scene = _Scene(image=image, frame=frame, orientation=orientation, bodies=bodies, params=params)
+    # many particles share what a few would have each: a lattice with fewer cells
+    share = max(len(chosen) / FEW, 1.0) ** 0.5
+    cells = max(round(params.cells / share), min(params.cells, FEWEST_CELLS))
+    scene = _Scene(
+        image=image,
+        frame=frame,
+        orientation=orientation,
+        bodies=bodies,
+        params=params,
+        cells=cells,
+    )
     found = [one for mask in chosen for one in _box(scene, mask, n_elements, controls)]
     if not found:
         return (
@@ -235,6 +254,7 @@ class _Scene:
     orientation: Orientation
     bodies: Bodies
     params: RefinedParams
+    cells: int
 
     @property
     def size(self) -> tuple[int, int]:
@@ -281,7 +301,7 @@ def _box(
     """Box one particle; nothing if its outline cannot be placed. Its boxes' gains go with it."""
     height, width = scene.image.shape
     frame, orientation, params, size = scene.frame, scene.orientation, scene.params, scene.size
-    lattice = _lattice(mask, frame, size, params.cells)
+    lattice = _lattice(mask, frame, size, scene.cells)
     outline = _outline(scene, mask, lattice)
     if outline is None or outline.brightness < LEAST_RISE * outline.spread:
         return []
@@ -313,10 +333,10 @@ def _box(
     pixels = cells[order] * np.int32(lattice.pitch)
     pixels += np.array([lattice.x, lattice.y, 0], np.int32)
     edges = (
-        max(lattice.x + left * lattice.pitch - frame.pitch, 0),
-        max(lattice.y + top * lattice.pitch - frame.pitch, 0),
-        min(lattice.x + (left + across) * lattice.pitch + frame.pitch, size[1]),
-        min(lattice.y + (top + down) * lattice.pitch + frame.pitch, size[0]),
+        max(lattice.x + left * lattice.pitch - MARGIN * frame.pitch, 0),
+        max(lattice.y + top * lattice.pitch - MARGIN * frame.pitch, 0),
+        min(lattice.x + (left + across) * lattice.pitch + MARGIN * frame.pitch, size[1]),
+        min(lattice.y + (top + down) * lattice.pitch + MARGIN * frame.pitch, size[0]),
     )
     particle = Particle(
         bounding_box=orientation.undo(edges, height, width),

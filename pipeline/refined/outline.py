@@ -13,6 +13,7 @@ import numpy as np
 from pipeline.compiled import compiled
 
 from .bodies import SQUARE, Mask
+from .film import level_plane
 from .lattice import Levels
 from .params import RefinedParams
 
@@ -21,6 +22,13 @@ WINDOW = 2
 
 NOISE = 2.5
 """Standard deviations up to which a difference is noise."""
+
+SEEN = 96.0
+"""Percent of the film beside a particle that are surely darker than it: where a film ends there
+are two."""
+
+SLOPE = 0.6
+"""A plane must leave this share of the spread around one level, or the film counts as level."""
 
 SMOOTH = 1.0
 """Cells, of the blur in which faint cells are looked for."""
@@ -97,24 +105,40 @@ def find_outline(
     beside = ~near & ~others
     levels = calm - surroundings.film
     blurred = np.asarray(cv2.GaussianBlur(levels, (0, 0), SMOOTH), np.float64)
-    spread = surroundings.least_spread
+    spread, highest = surroundings.least_spread, 0.0
     if np.count_nonzero(beside) > 60:
+        # a slope is a plane, and where the film ends there is a step: a plane must leave less
+        ground = np.full(cells.shape, np.median(blurred[beside]))
+        spread = _spread(blurred, ground, beside)
+        plane = level_plane(blurred, beside)
+        if _spread(blurred, plane, beside) < SLOPE * spread:
+            spread, ground = _spread(blurred, plane, beside), plane
+        levels -= ground
+        blurred -= ground
         around = blurred[beside]
-        middle = float(np.median(around))
-        spread = 1.4826 * float(np.median(np.abs(around - middle)))
-        levels -= middle
-        blurred -= middle
+        highest = float(np.percentile(around, SEEN))
     if not body.any():
         return None
     brightness = float(np.percentile(levels[body], 95.0))
     if brightness <= 0.0:
         return None
-    faint = max(params.film_spreads * spread, params.faintest * brightness)
-    mask = (blurred > faint) & (levels > params.rim * cv2.dilate(blurred, SQUARE)) & near
+    faint = max(params.film_spreads * spread, highest, params.faintest * brightness)
+    mask = (blurred > faint) & near
+    # the noisier, the less a cell's own level says
+    noise = np.sqrt(offset + gain * brightness / 2.0) / brightness
+    blur = min(8.0 * float(noise), 1.0) / 2.0
+    # and a threshold half as high where all is noise
+    own = levels + blur * (blurred - levels)
+    mask &= own > (1.0 - blur) * params.rim * cv2.dilate(blurred, SQUARE)
     mask = _whole(mask)
     if not mask.any():
         return None
     return Outline(levels=levels, mask=mask, brightness=brightness, spread=spread)
+
+
+def _spread(levels: Levels, ground: Levels, where: Mask) -> float:
+    """Measure the spread of some levels around the ground, robustly."""
+    return 1.4826 * float(np.median(np.abs((levels - ground)[where])))
 
 
 def _whole(mask: Mask) -> Mask:

@@ -45,16 +45,16 @@ class RefinedParams:
         If a constant is out of range.
     """
 
-    cells: int = 88
-    film_spreads: float = 2.5
-    rim: float = 0.27
+    cells: int = 80
+    film_spreads: float = 2.0
+    rim: float = 0.35
     faintest: float = 0.02
-    flat: float = 0.035
-    plateau_spread: float = 0.04
+    flat: float = 0.03
+    plateau_spread: float = 0.025
     min_plateau: int = 10
     max_error: float = 0.1
-    slivers: float = 0.01
-    outside: float = 0.03
+    slivers: float = 0.005
+    outside: float = 0.01
 
     def __post_init__(self) -> None:
         check_range("cells", self.cells, 16, 256)
@@ -99,8 +99,8 @@ class Controls:
     min_box_nm: float | None = None
     max_box_nm: float | None = None
     pixel_size_nm: float | None = None
-    max_box_percent: int = 16
-    purity: float = 0.97
+    max_box_percent: int = 12
+    purity: float = 0.985
     particles: Which = "all"
     margin_px: int = 0
 

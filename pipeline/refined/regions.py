@@ -22,7 +22,7 @@ from .params import RefinedParams
 
 Labels = NDArray[np.uint8]
 
-SMOOTH = 0.8
+SMOOTH = 0.5
 """Cells, before slopes are measured."""
 
 ENOUGH = 0.25
@@ -75,8 +75,8 @@ def find_regions(
         labels = outline.mask.astype(np.uint8)
     cost = np.clip(steepness * (255.0 / STEEPEST), 0.0, 255.0).astype(np.uint8)
     _flood(cost, labels, outline.mask)
-    # a majority of 5 x 5 cells smooths what a box cannot follow
-    smoothed = cv2.medianBlur(labels, 5)
+    # the middle one of 3 x 3 labels smooths what a box cannot follow
+    smoothed = cv2.medianBlur(labels, 3)
     labels = np.where(outline.mask & (smoothed > 0), smoothed, labels).astype(np.uint8)
     labels[outline.mask & (labels == 0)] = 1
     labels[~outline.mask] = 0

@@ -177,16 +177,22 @@ def boxes(
     plot: Annotated[Path | None, typer.Option(help="Draw the boxes into this PNG.")] = None,
     composition: Composition = None,
     n_elements: Elements = None,
-    algorithm: Algorithm = 2,
+    algorithm: Annotated[
+        int | None,
+        typer.Option(help="Of the published method: 2 by columns; 1 largest first.", min=1, max=2),
+    ] = None,
+    method: Annotated[str, typer.Option(help="published or refined.")] = "published",
+    max_boxes: Annotated[
+        int | None, typer.Option(help="Of the refined method: the best N boxes.", min=1)
+    ] = None,
     max_pixels: MaxPixels = None,
     as_json: Json = False,
 ) -> None:
     """Locate the boxes of one image without a chain, and print them: x, y, size, region."""
-    from .one_image import show_boxes
+    from .one_image import Asked, show_boxes
 
-    show_boxes(
-        image, plot, composition, n_elements, algorithm, max_pixels=max_pixels, as_json=as_json
-    )
+    asked = Asked(algorithm=algorithm, method=method, max_boxes=max_boxes)
+    show_boxes(image, plot, composition, n_elements, asked, max_pixels=max_pixels, as_json=as_json)
 
 
 def verify(

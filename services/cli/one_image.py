@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
 
 import typer
 
 from pipeline import Result, process, reduction
+from pipeline.refined.params import Controls
 from protocols.messages import BoundingBox, Envelope, Grid, Located, Metadata, Outcome, Rejected
 from services.detectors.file_finding import find_images
 from services.detectors.files import limits_up_to, read_image
-from services.detectors.metadata import MetadataError, Resolver, with_file_metadata
+from services.detectors.metadata import Resolver, with_file_metadata
 from services.results.overlay import draw_overlay
 from services.runtime import exit_codes
 
 from .terminal import err, fail, print_json
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """Which method, and what of it."""
+
+    algorithm: int | None = None
+    method: str = "published"
+    max_boxes: int | None = None
 
 
 def show_boxes(
@@ -23,7 +34,7 @@ def show_boxes(
     plot: Path | None,
     composition: str | None,
     n_elements: int | None,
-    algorithm: int,
+    asked: Asked,
     *,
     max_pixels: int | None = None,
     as_json: bool,
@@ -37,7 +48,8 @@ def show_boxes(
         fail(f"--plot {plot}: a PNG is drawn; expected a name that ends with .png")
     try:
         resolver = Resolver(composition=composition, n_elements=n_elements)
-    except MetadataError as error:
+        controls = _controls(asked)
+    except ValueError as error:
         fail(str(error))
     try:
         found = next(find_images([path]))
@@ -47,7 +59,9 @@ def show_boxes(
             read.image,
             composition=metadata.composition,
             n_elements=metadata.n_elements,
-            algorithm=cast("Literal[1, 2]", algorithm),
+            algorithm=cast("Literal[1, 2] | None", asked.algorithm),
+            method=cast("Literal['published', 'refined']", asked.method),
+            controls=controls,
         )
     except ValueError as error:  # unreadable, or no picture
         fail(f"{path}: {error}", exit_codes.SOME_FAILED)
@@ -58,6 +72,16 @@ def show_boxes(
         print_json(_figures(result, metadata))
     else:
         _print(result, metadata)
+
+
+def _controls(asked: Asked) -> Controls | None:
+    if asked.method not in ("published", "refined"):
+        raise ValueError(f"--method {asked.method}: expected published or refined")
+    if asked.max_boxes is not None and asked.method != "refined":
+        raise ValueError("--max-boxes: expected with --method refined")
+    if asked.algorithm is not None and asked.method != "published":
+        raise ValueError("--algorithm: expected with --method published")
+    return None if asked.max_boxes is None else Controls(max_boxes=asked.max_boxes)
 
 
 def as_outcome(result: Result, metadata: Metadata) -> Outcome:
@@ -96,11 +120,18 @@ def _print(result: Result, metadata: Metadata) -> None:
     )
     err.print(
         f"{len(result.boxes)} boxes, {reduction(len(result.boxes)):.1f} times fewer points than a "
-        f"full scan; k = {result.k} from {result.n_peaks} peaks and {composition}.\n"
+        f"full scan; k = {result.k} {_from(result)}{composition}.\n"
         "Columns: x, y, size in pixels (upper-left corner, x right, y down), region.",
         markup=False,
         soft_wrap=True,
     )
+
+
+def _from(result: Result) -> str:
+    if result.method == "published":
+        return f"from {result.n_peaks} peaks and "
+    count = len(result.particles)
+    return f"at most, of {count} particle{'s' * (count != 1)}; "
 
 
 def _figures(result: Result, metadata: Metadata) -> dict[str, Any]:
@@ -113,7 +144,18 @@ def _figures(result: Result, metadata: Metadata) -> dict[str, Any]:
         "n_elements": result.n_elements,
         "n_peaks": result.n_peaks,
         "k": result.k,
+        "method": result.method,
         "bounding_box": result.bounding_box,
+        "particles": [
+            {
+                "bounding_box": particle.bounding_box,
+                "regions": particle.k,
+                "boxes": len(particle.boxes),
+                "area_px": particle.area_px,
+                "explained": particle.explained,
+            }
+            for particle in result.particles
+        ],
         "convention": "x right, y down, upper-left corner, half-open, parent pixels",
         "boxes": [
             {"x_px": x, "y_px": y, "size_px": size, "region": region}
