@@ -1,4 +1,4 @@
-"""`make bench`: what the pipeline and the chain cost here, in a minute or two.
+"""`make bench`: what the pipeline and the chain cost here, in four minutes.
 
     python -m benchmarks [--quick] [--compare EARLIER.json] [--out FOLDER]
 
