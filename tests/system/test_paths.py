@@ -76,6 +76,7 @@ def test_pictures_tables_and_dead_letters_stay_where_they_belong(tmp_path: Path)
         up.until(lambda figures: figures["located"] == len(TAKEN))
         # Those that fail are frames that wait, as far as the chain can tell.
         up.scale("quality_gate=0")
+        up.until(lambda figures: figures["stages"][0]["workers"] == 0)
         accepted += [detector.offer(f"failed {name}"[:512]) for name in TAKEN]
         sink = Outlet(topology.sink.results)
         for name, frame in zip(TAKEN, accepted[len(TAKEN) :], strict=True):
