@@ -16,7 +16,7 @@ from tests.helpers.clocks import YEAR_S
 from tests.helpers.up import PAIRS
 
 SEED = 11
-FRAMES = 1_200
+FRAMES = 600
 
 
 def test_a_plan_is_repeated_by_its_seed_and_leaves_no_kind_of_fault_out() -> None:

@@ -14,6 +14,7 @@ import pytest
 from services.detectors.files import read_image
 from services.megalibrary import write_megalibrary
 from tests.helpers.command import haadflow
+from tests.helpers.soak import soak
 from tests.helpers.up import Up
 
 pytestmark = pytest.mark.system
@@ -158,6 +159,7 @@ def _exports_what_was_sent(out: Path, row: dict[str, Any], sent: Path, folder: P
     assert report["exported_by"]["haadflow"]
 
 
+@soak
 def test_in_a_finished_folder_a_replay_waits_for_the_same_run_and_the_account_closes_meanwhile(
     tmp_path: Path, library: Path
 ) -> None:

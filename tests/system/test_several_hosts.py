@@ -125,7 +125,8 @@ def hosts(tmp_path: Path) -> Iterator[Hosts]:
         pytest.skip(str(error))
 
 
-@pytest.mark.parametrize("how", ["cut", pytest.param("swallowed", marks=soak)])
+@soak
+@pytest.mark.parametrize("how", ["cut", "swallowed"])
 def test_what_a_worker_behind_a_broken_link_holds_goes_to_another_and_it_may_come_back(
     how: str,
     hosts: Hosts,
