@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 HAADFLOW_DATA ?= $(if $(wildcard ../shared/data),$(abspath ../shared/data),)
 export HAADFLOW_DATA
-SOAK := tests/system/test_several_hosts.py tests/system/test_load.py tests/system/test_dead_letters.py
+SOAK := $(addprefix tests/system/test_,several_hosts.py load.py dead_letters.py hostile_input.py repeats.py)
 
 .PHONY: help install demo test lint audit parity bench bench-curve bench-peers bench-scaling fuzz chaos soak clean
 

@@ -24,10 +24,11 @@ from tests.helpers.command import haadflow
 from tests.helpers.garbage import particle
 from tests.helpers.hostile_bytes import raw_visits
 from tests.helpers.hostile_wire import HOSTILE, Parts, wire
+from tests.helpers.soak import soak
 from tests.helpers.up import Up
 from tests.helpers.wire_examples import EXAMPLES
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, soak]
 
 ROUTERS = ("chain.control", "source.offers")
 GROWTH_MIB = 48

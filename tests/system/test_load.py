@@ -20,7 +20,7 @@ from tests.helpers.soak import LONG, soak
 from tests.helpers.up import PAIRS, SHIPPED, Up
 from tests.helpers.wait import until
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, soak]
 
 N = 20
 SECOND = "particle_to_boxes"

@@ -17,9 +17,10 @@ from services.runtime.endpoints import Requester
 from services.runtime.places import Places
 from services.runtime.topology import Topology
 from tests.helpers.command import haadflow
+from tests.helpers.soak import soak
 from tests.helpers.up import FEW_CORES, Up
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, soak]
 
 ANSWER_MS = 30_000
 
