@@ -6,13 +6,16 @@ import os
 import signal
 from pathlib import Path
 
+import psutil
 import pytest
 
 from services.megalibrary import write_megalibrary
 from services.results import ResultStore
 from services.runtime.places import Places
 from tests.helpers.command import haadflow, start
+from tests.helpers.gate import Gate
 from tests.helpers.up import Up
+from tests.helpers.wait import until
 
 pytestmark = pytest.mark.system
 
@@ -25,12 +28,15 @@ def test_a_stopped_workers_frames_go_elsewhere_and_its_late_answers_change_nothi
     """Of a worker that no supervisor replaces, as one on another machine."""
     library = tmp_path / "images"
     write_megalibrary(library, N, seed=6, sizes=(96,))
-    impatient = {'name = "preprocessing"': 'name = "preprocessing"\ndeadline_s = 1.0'}
+    impatient = {'name = "clustering"': 'name = "clustering"\ndeadline_s = 1.0'}
+    gate = Gate(tmp_path / "gate", "clustering")
     with Up(tmp_path, impatient) as chain:
-        other = start("worker", "preprocessing", "--topology", chain.topology)
-        chain.until(lambda figures: figures["stages"][1]["workers"] == 2)
-        os.kill(other.pid, signal.SIGSTOP)
+        gate.set_up()
+        other = start("worker", "clustering", "--topology", chain.topology, env=gate.environment)
+        chain.until(lambda figures: figures["stages"][2]["workers"] == 2)
         assert haadflow("send", library, "--topology", chain.topology).returncode == 0
+        until(gate.holder, [psutil.Process(other.pid)])
+        os.kill(other.pid, signal.SIGSTOP)
         figures = chain.until(lambda figures: figures["open"] == 0)
         assert (figures["accepted"], figures["failed"], figures["restarts"]) == (N, 0, 0)
         kept, blamed = committed(chain.out)
@@ -40,9 +46,10 @@ def test_a_stopped_workers_frames_go_elsewhere_and_its_late_answers_change_nothi
         assert pid == other.pid
 
         os.kill(other.pid, signal.SIGCONT)
+        gate.open()
         # What it was given when it was stopped comes through the rest of the chain once more.
         figures = chain.until(lambda figures: figures["stages"][3]["done"] > N)
-        figures = chain.until(lambda figures: figures["stages"][1]["workers"] == 2)
+        figures = chain.until(lambda figures: figures["stages"][2]["workers"] == 2)
         assert (figures["accepted"], figures["open"]) == (N, 0)
         other.terminate()
         other.communicate(timeout=60)
