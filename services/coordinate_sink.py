@@ -30,8 +30,11 @@ from .runtime.topology import Topology
 IDLE_MS = 100
 COMMIT_AT_ONCE = 256
 """Outcomes in one transaction, at most."""
-GATHER_S = 0.003
+GATHER_S, GATHER_MOST_S = 0.003, 0.012
 """While outcomes stream in, so long is waited for more of them: a commit costs as much as ten."""
+GATHER_SHARE = 0.1
+"""Between these, it is this share of how long the last of them had been on its way: where many
+frames are in the chain, an answer that comes a little later costs nobody anything."""
 STREAMING_S = 0.02
 """They stream when the last commit was not longer ago than this; a single one never waits."""
 
@@ -46,6 +49,7 @@ class CoordinateSink:
         *,
         pause: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
+        wall_clock: Callable[[], float] = time.time,
     ) -> None:
         durability = topology.sink.durability
         self.store = ResultStore(places.results, writer=Writer.this(), flushed=durability != "none")
@@ -62,7 +66,9 @@ class CoordinateSink:
         self._poller = Poller([self._results])
         self._pause = pause
         self._clock = clock
+        self._wall_clock = wall_clock
         self._last_commit = -STREAMING_S
+        self._gather_s = GATHER_S
         self._uncommitted: dict[tuple[str, int], Outcome] = {}
         self._unsaid: deque[Closed | Started] = deque()
         self._pulse = Pulse(
@@ -78,7 +84,7 @@ class CoordinateSink:
         if self._uncommitted:
             self._pause(AGAIN_S)
         elif self._poller.wait(timeout_ms) and self._streaming and self._at_once > 1:
-            self._pause(GATHER_S)
+            self._pause(self._gather_s)
         self._take_in()
         committed = self._commit()
         self._acknowledge(committed)
@@ -110,6 +116,9 @@ class CoordinateSink:
             self._say_that_it_waits()
             return []
         self._last_commit = self._clock()
+        # Clocks of other hosts, or one that jumps, move it between its bounds and no further.
+        on_its_way = self._wall_clock() - outcomes[-1].envelope.accepted_unix
+        self._gather_s = min(max(GATHER_S, GATHER_SHARE * on_its_way), GATHER_MOST_S)
         self._uncommitted.clear()
         return outcomes
 

@@ -177,6 +177,26 @@ def test_on_a_full_disk_it_goes_on_receiving_and_says_that_it_waits(
     assert around.sink.store.counts().located == 100
 
 
+@pytest.mark.parametrize(
+    ("on_its_way_s", "gathers_s"),
+    [(0.005, 0.003), (0.08, 0.008), (3600.0, 0.012), (-3600.0, 0.003)],
+    ids=["few frames in the chain", "many", "a clock behind", "a clock ahead"],
+)
+def test_it_gathers_longer_where_frames_are_long_on_their_way(
+    around: Around, on_its_way_s: float, gathers_s: float
+) -> None:
+    pauses: list[float] = []
+    around.sink._clock = lambda: 0.0  # the next outcome streams behind the last
+    around.sink._wall_clock = lambda: located(1).envelope.accepted_unix + on_its_way_s
+    around.sink._pause = pauses.append
+    around.send(located(1))
+    until(lambda: len(around.closed) == 1, around.turn)
+    pauses.clear()
+    around.send(located(2))
+    until(lambda: len(around.closed) == 2, around.turn)
+    assert pauses == pytest.approx([gathers_s])
+
+
 @pytest.mark.parametrize("name", sorted(HOSTILE))
 def test_after_garbage_the_next_outcome_is_committed(around: Around, name: str) -> None:
     around.send_parts(list(HOSTILE[name]) or [b""])

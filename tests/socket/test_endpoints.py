@@ -1,7 +1,8 @@
-"""Addresses that cannot be had."""
+"""Addresses that cannot be had, and what an end does with those who come."""
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import sys
@@ -9,7 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from services.runtime.endpoints import AddressError, Inlet, Outlet
+from services.runtime.endpoints import (
+    UNIX_SOCKET_HOLDS,
+    AddressError,
+    Inlet,
+    Outlet,
+    Visit,
+)
 
 from .conftest import until
 
@@ -86,3 +93,21 @@ def test_a_port_that_is_taken_is_named() -> None:
 def test_no_address_at_all_is_named() -> None:
     with pytest.raises(AddressError, match="cannot connect to 'nonsense'"):
         Outlet("nonsense")
+
+
+def test_a_unix_socket_is_made_to_hold_an_image(tmp_path: Path) -> None:
+    """Else both ends are woken again and again for each image."""
+    inlet = Inlet(f"ipc://{tmp_path}/frames")
+    outlet = Outlet(inlet.address)
+    came: list[int] = []
+
+    def look() -> None:
+        came.extend(number for visit, number in inlet.visits() if visit is Visit.CAME)
+
+    until(lambda: bool(came), look)
+    with socket.socket(fileno=os.dup(came[0])) as connection:
+        holds = connection.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF)
+    allowed = int(Path("/proc/sys/net/core/wmem_max").read_text())
+    assert holds == 2 * min(UNIX_SOCKET_HOLDS, allowed)
+    outlet.close(0)
+    inlet.close(0)
