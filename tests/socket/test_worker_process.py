@@ -55,6 +55,6 @@ def test_a_worker_is_heard_before_it_asks_for_its_first_frame(
     wait_until(work.receive, [psutil.Process(worker.pid)])
     worker.send_signal(signal.SIGSTOP)
     heard: list[Any] = []
-    until(lambda: heard or heard.extend(beats.receive() or ()) or heard, lambda: None)
+    until(lambda: heard, lambda: heard.extend(beats.receive() or ()))
     beat = decode(heard, expect=(Beat,))
     assert (beat.service, beat.pid, beat.figures["handled"]) == (f"{STAGE}.worker", worker.pid, 0)
