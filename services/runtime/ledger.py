@@ -13,7 +13,7 @@ import os
 import sqlite3
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple, Self
@@ -346,7 +346,7 @@ class Ledger:
         """Return the highest sequence number; -1 when there is none."""
         return self._number("SELECT ifnull(max(seq), -1) FROM frames")
 
-    def outcomes(self) -> Iterator[tuple[int, str | None]]:
+    def outcomes(self) -> Generator[tuple[int, str | None], None, None]:
         """Stream (seq, outcome or None) in order: the ledger's half of the account."""
         with self._named():
             yield from self._db.execute("SELECT seq, outcome FROM frames ORDER BY seq")
