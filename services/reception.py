@@ -218,7 +218,7 @@ class Reception:
         self._say(peer, Refused(offer=number, reason=fit(str(why), REASON_CHARS)))
 
     def _say(self, peer: bytes, answer: Accepted | Refused) -> None:
-        # A detector that is gone offers again when it is back, and is answered then.
+        # A detector that is gone, or reads no answers, offers again and is answered then.
         self.end.send(peer, encode(answer))
 
 
