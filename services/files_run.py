@@ -21,6 +21,7 @@ from typing import Any
 from .adoption import adopt_ended
 from .detectors.file_finding import Found, find_images
 from .detectors.metadata import Resolver
+from .runtime.intact import check_whole
 from .runtime.ledger import Ledger, NewFrame
 from .runtime.places import Places
 from .runtime.status import ChainStatus
@@ -105,7 +106,10 @@ def accept_files(
         The folder holds a run with other settings.
     ValueError
         The composition or the metadata table is wrong.
+    DamagedFile
+        The folder's ledger or results are.
     """
+    check_whole((places.ledger, places.results))
     resolver = Resolver(table=run.metadata, composition=run.composition, n_elements=run.n_elements)
     found = find_images(run.paths, recursive=run.recursive, passed_over=passed_over)
     with Ledger(places.ledger) as ledger:

@@ -15,6 +15,7 @@ from services.account import NoAccount
 from services.results import StoreError
 from services.runtime import exit_codes
 from services.runtime.endpoints import AddressError
+from services.runtime.intact import DamagedFile
 from services.runtime.keys import KeysError
 from services.runtime.ledger import LedgerError
 
@@ -78,7 +79,7 @@ def main() -> None:
     except (AddressError, KeysError) as error:
         complain(str(error))
         sys.exit(exit_codes.USAGE)
-    except (LedgerError, NoAccount, StoreError, sqlite3.Error) as error:
+    except (DamagedFile, LedgerError, NoAccount, StoreError, sqlite3.Error) as error:
         complain(str(error))
         sys.exit(exit_codes.BROKEN)
     except OSError as error:

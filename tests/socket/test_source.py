@@ -685,6 +685,42 @@ def test_a_detector_that_counts_anew_in_its_old_session_is_refused(around: Aroun
     assert fresh.seq == 1
 
 
+def test_another_image_under_a_number_that_was_accepted_is_refused_also_when_it_has_ended(
+    around: Around,
+) -> None:
+    first, other = offer(1), offer(1, IMAGE + 1)
+    accepted, refused = around.answers(first, other)
+    around.until(lambda: around.frames)
+    assert np.array_equal(around.frames[0].image, IMAGE)
+    around.close_frames(0)
+    around.until(lambda: around.source.open == 0)
+    around.restart()
+    repeat, later = around.answers(first, other)
+    assert isinstance(accepted, Accepted)
+    assert accepted == repeat
+    for answer in (refused, later):
+        assert isinstance(answer, Refused)
+        assert "was accepted before, as p1, with another image" in answer.reason
+    assert around.source.accepted == 1
+
+
+def test_of_two_images_at_once_under_one_number_the_first_is_accepted(around: Around) -> None:
+    detector = Requester(around.offers)
+    for image in (IMAGE, IMAGE + 1):
+        detector.send(encode(offer(1, image)))
+    answers: list[str] = []
+
+    def look() -> None:
+        around.turn()
+        if (parts := detector.receive()) is not None:
+            answers.append(type(decode(parts, expect=(Accepted, Refused))).__name__)
+
+    until(lambda: len(answers) == 2 and around.frames, look)
+    detector.close(0)
+    assert sorted(answers) == ["Accepted", "Refused"]
+    assert np.array_equal(around.frames[0].image, IMAGE)
+
+
 def test_a_repeat_of_a_frame_that_was_given_another_name_is_a_repeat(around: Around) -> None:
     first = offer(1)
     second = msgspec.structs.replace(offer(2), metadata=first.metadata)

@@ -107,8 +107,10 @@ def test_of_a_frame_that_aborts_and_one_that_raises_all_is_told_and_both_are_rep
         assert "no chain is running" not in done.stdout
         figures = chain.until(lambda figures: figures["accepted"] == N + 2 and not figures["open"])
         assert figures["failed"] == 2
-        done = haadflow("deadletter", "replay", chain.out, str(found[killer]["seq"]))
-        assert "was replayed before" in done.stdout
+        twice = (str(found[killer]["seq"]), str(found[raiser]["seq"]), found[killer]["parent_id"])
+        done = haadflow("deadletter", "replay", chain.out, *twice)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.count("was replayed before") == 2, done.stdout
         found = dead_letters(chain.out)
         assert {row["replay_outcome"] for row in found.values()} == {"located"}
         books = account(chain.out)
