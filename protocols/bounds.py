@@ -7,7 +7,7 @@ by msgspec when a message is encoded and when it is decoded.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, NewType, TypeAlias
 
 from msgspec import Meta
 
@@ -52,10 +52,15 @@ NESTING = 16
 
 
 def _plain(levels: int) -> Any:  # noqa: ANN401 - a type that is made here
-    """Return the type of values without bytes, nested so deep at most."""
+    """Return the type of values without bytes, nested so deep at most.
+
+    Each level has a name of its own: to msgspec the same type, but `typing`, which looks through
+    every annotation several times, does not look into it. There are 2 ** levels ways through it.
+    """
     plain: Any = bool | int | float | str | None
     for _ in range(levels):
-        plain = bool | int | float | str | None | list[plain] | dict[str, plain]
+        inner = NewType("inner", plain)  # type: ignore[valid-newtype] # made here
+        plain = bool | int | float | str | None | list[inner] | dict[str, inner]
     return plain
 
 
