@@ -9,6 +9,7 @@ import socket
 import tempfile
 from collections.abc import Mapping
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -23,6 +24,8 @@ from .wait import until
 
 SHIPPED = Path(__file__).parents[2] / "deploy" / "topology.toml"
 FEW_CORES = SHIPPED.with_name("few-cores.toml")
+LOOK_S = 0.05
+"""Between two looks: services report some times a second."""
 PAIRS = Path(__file__).with_name("pairs.toml")
 
 
@@ -89,7 +92,8 @@ class Up:
             return bool(done(figures))
 
         supervisor = psutil.Process(self.pid)
-        until(look, [supervisor], deadline_s=deadline_s, said=lambda: str(figures))
+        said = partial(str, figures)
+        until(look, [supervisor], deadline_s=deadline_s, look_s=LOOK_S, said=said)
         return figures
 
     def scale(self, setting: str) -> None:

@@ -88,21 +88,36 @@ def outcomes(out: Path) -> dict[str, tuple[str, str]]:
         }
 
 
+@pytest.fixture(scope="module")
+def impatient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
+    """A chain that gives preprocessing two seconds for a frame."""
+    slow = {'name = "preprocessing"': 'name = "preprocessing"\ndeadline_s = 2.0'}
+    with Up(tmp_path_factory.mktemp("impatient"), slow) as chain:
+        yield chain
+
+
 def test_a_worker_that_hangs_is_replaced_and_its_frames_are_not_lost(
-    tmp_path: Path, library: Path
+    impatient: Up, library: Path
 ) -> None:
     """SIGSTOP the only worker of a stage: alive, connected, and never going on by itself."""
-    slow = {'name = "preprocessing"': 'name = "preprocessing"\ndeadline_s = 2.0'}
-    with Up(tmp_path, slow) as chain:
-        (worker,) = chain.processes("preprocessing.worker")
-        worker.send_signal(signal.SIGSTOP)
-        sending = start("send", library, "--topology", chain.topology)
-        output, _ = sending.communicate(timeout=120)
-        assert sending.returncode == 0, output
-        figures = chain.until(lambda figures: figures["open"] == 0)
-        assert figures["accepted"] == N
-        assert figures["failed"] == 0
-        assert figures["restarts"] == 1
+    before = impatient.status()
+    (worker,) = impatient.processes("preprocessing.worker")
+    worker.send_signal(signal.SIGSTOP)
+    sending = start("send", library, "--topology", impatient.topology)
+    output, _ = sending.communicate(timeout=120)
+    assert sending.returncode == 0, output
+    figures = impatient.until(lambda figures: figures["open"] == 0)
+    assert figures["accepted"] == before["accepted"] + N
+    assert figures["failed"] == 0
+    assert figures["restarts"] == before["restarts"] + 1
+
+
+def test_a_hung_worker_that_is_scaled_away_ends(impatient: Up) -> None:
+    (worker,) = impatient.processes("preprocessing.worker")
+    worker.send_signal(signal.SIGSTOP)
+    impatient.scale("preprocessing=0")
+    worker.wait(30)
+    impatient.scale("preprocessing=1")
 
 
 def test_a_full_disk_is_waited_out(small_disk: Path, tmp_path: Path, library: Path) -> None:
@@ -177,14 +192,6 @@ def test_a_next_stage_that_hangs_is_not_blamed_on_the_frame(tmp_path: Path, libr
         queue.send_signal(signal.SIGCONT)
         figures = chain.until(lambda figures: figures["open"] == 0)
         assert figures["failed"] == 0
-
-
-def test_a_hung_worker_that_is_scaled_away_ends(tmp_path: Path) -> None:
-    with Up(tmp_path) as chain:
-        (worker,) = chain.processes("preprocessing.worker")
-        worker.send_signal(signal.SIGSTOP)
-        chain.scale("preprocessing=0")
-        worker.wait(30)
 
 
 def test_three_frames_in_a_row_that_kill_are_dead_letters_and_the_rest_is_located(
