@@ -96,6 +96,19 @@ class Up:
         until(look, [supervisor], deadline_s=deadline_s, look_s=LOOK_S, said=said)
         return figures
 
+    def until_ended(self, accepted: int) -> dict[str, Any]:
+        """Return the figures when source and sink both report so many frames, and none is open.
+
+        Each reports by itself, so one may be behind the other.
+        """
+        return self.until(
+            lambda figures: (
+                figures["accepted"] == accepted
+                and figures["located"] + figures["rejected"] + figures["failed"] == accepted
+                and figures["open"] == 0
+            )
+        )
+
     def scale(self, setting: str) -> None:
         """Do what `haadflow scale` does."""
         stage, workers = setting.split("=")

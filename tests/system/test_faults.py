@@ -106,8 +106,7 @@ def test_a_worker_that_hangs_is_replaced_and_its_frames_are_not_lost(
     sending = start("send", library, "--topology", impatient.topology)
     output, _ = sending.communicate(timeout=120)
     assert sending.returncode == 0, output
-    figures = impatient.until(lambda figures: figures["open"] == 0)
-    assert figures["accepted"] == before["accepted"] + N
+    figures = impatient.until_ended(before["accepted"] + N)
     assert figures["failed"] == 0
     assert figures["restarts"] == before["restarts"] + 1
 
@@ -131,17 +130,16 @@ def test_a_full_disk_is_waited_out(small_disk: Path, tmp_path: Path, library: Pa
         filler = small_disk / "filler"
         fill(filler)
         worker.send_signal(signal.SIGCONT)
-        figures = chain.until(lambda figures: figures["waits_for_disk"])
-        assert figures["open"] == 10
+        chain.until(lambda figures: figures["waits_for_disk"] and figures["open"] == 10)
         fill(filler)
         refused = haadflow("send", few[0], "--topology", chain.topology)
         assert refused.returncode == 3
         assert "No space left on device" in refused.stderr
         assert "the chain waits for room" in haadflow("status", "--topology", chain.topology).stderr
         filler.unlink()
-        figures = chain.until(lambda figures: figures["located"] + figures["rejected"] == 10)
+        chain.until_ended(10)
         figures = chain.until(lambda figures: not figures["waits_for_disk"])
-        assert figures["accepted"] == 10
+        assert figures["accepted"] == figures["located"] + figures["rejected"] == 10
         assert figures["open"] == figures["restarts"] == 0
         assert haadflow("send", few[0], "--topology", chain.topology).returncode == 0
         down = haadflow("down", "--pictures", "0", "--topology", chain.topology)
@@ -169,10 +167,11 @@ def test_a_full_disk_with_a_worker_killed_meanwhile_is_waited_out(
         (worker,) = chain.processes("boxing.worker")
         worker.kill()
         chain.until(lambda figures: figures["restarts"] == 1)
-        assert chain.status()["stages"][3]["done"] < done + N, "everything was sent again"
+        (worker,) = chain.processes("boxing.worker")
+        figures = chain.until(lambda f: f"boxing.worker ({worker.pid})" in f["memory_mib"])
+        assert figures["stages"][3]["done"] < done + N, "everything was sent again"
         filler.unlink()
-        figures = chain.until(lambda figures: figures["open"] == 0)
-        assert figures["accepted"] == N
+        figures = chain.until_ended(N)
         assert figures["failed"] == 0
         assert figures["restarts"] == 1
 
@@ -190,7 +189,7 @@ def test_a_next_stage_that_hangs_is_not_blamed_on_the_frame(tmp_path: Path, libr
         assert haadflow("send", *images, "--topology", chain.topology).returncode == 0
         chain.until(lambda figures: figures["stages"][0]["oldest_s"] > 4)
         queue.send_signal(signal.SIGCONT)
-        figures = chain.until(lambda figures: figures["open"] == 0)
+        figures = chain.until_ended(len(images))
         assert figures["failed"] == 0
 
 

@@ -102,7 +102,8 @@ def test_scaling_and_ending_workers_while_images_stream_leaves_no_trace(
     stream.until(lambda figures: figures["restarts"] == 1)
     stream.until_more_located()
     stream.end()
-    figures = up.until(lambda figures: figures["open"] == 0)
+    up.until_ended(stream.sent)
+    figures = up.until(lambda figures: all(r["done"] == stream.sent for r in figures["stages"]))
     assert figures["accepted"] == figures["located"] == stream.sent
     assert all(row["redelivered"] == 0 for row in figures["stages"])
     with ResultStore(Places(up.out).results) as store:
@@ -124,7 +125,7 @@ def test_a_killed_worker_is_replaced_and_its_frame_is_not_lost(standing: Up, lib
             psutil.Process(pid).kill()
     output, _ = sending.communicate(timeout=120)
     assert sending.returncode == 0, output
-    figures = up.until(lambda figures: figures["open"] == 0)
+    figures = up.until_ended(before["accepted"] + N * 10)
     assert figures["located"] == before["located"] + N * 10
     assert figures["restarts"] == before["restarts"] + 1
 
@@ -144,8 +145,7 @@ def test_on_few_cores_with_everything_killed_no_frame_is_lost(
             up.until(lambda figures: figures["restarts"] == count)  # noqa: B023 - called at once
         output, _ = sending.communicate(timeout=120)
         assert sending.returncode == 0, output
-        figures = up.until(lambda figures: figures["open"] == 0)
-        assert figures["accepted"] == N * ROUNDS
+        up.until_ended(N * ROUNDS)
         down = haadflow("down", "--pictures", "2", "--topology", up.topology)
         assert down.returncode == 0, down.stderr
     with (up.out / "frames.csv").open(newline="") as file:
@@ -235,7 +235,7 @@ def test_a_folder_that_a_chain_writes_into_is_left_alone(
     for process in up.processes("boxing"):
         process.kill()
     assert haadflow("send", library, "--topology", up.topology).returncode == 0
-    up.until(lambda figures: figures["located"] == before["located"] + N)
+    assert up.until_ended(before["accepted"] + N)["located"] == before["located"] + N
 
 
 def test_down_with_frames_open_says_so_and_up_goes_on(up: Up, library: Path) -> None:
