@@ -43,7 +43,9 @@ install: $(VENV)/.installed
 demo: install
 	$(BIN)/haadflow demo --out haadflow-demo
 
+# The kernels are compiled once and first: else every process that meets a cold cache does it.
 test: install
+	$(BIN)/haadflow warm
 	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 lint: install

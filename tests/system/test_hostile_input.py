@@ -120,7 +120,9 @@ def logged(besieged: Besieged, service: str) -> list[dict[str, object]]:
 
 
 def memory_of(besieged: Besieged) -> dict[str, float]:
-    return dict(besieged.up.status()["memory_mib"])
+    """Return each process's, when all have reported."""
+    figures = besieged.up.until(lambda f: len(f["memory_mib"]) >= len(f["processes"]))
+    return dict(figures["memory_mib"])
 
 
 def test_whatever_comes_it_is_counted_and_named_and_the_next_good_frame_flows(
@@ -145,9 +147,8 @@ def test_whatever_comes_it_is_counted_and_named_and_the_next_good_frame_flows(
         besieged.good_frame_flows(after=f"a valid {kind} where none belongs")
 
     connections = {service_of(where) for where in besieged.addresses}
-    figures = besieged.up.until(
-        lambda figures: connections <= set(figures["bad_input"]) and figures["open"] == 0
-    )
+    besieged.up.until_ended(besieged.sent)
+    figures = besieged.up.until(lambda figures: connections <= set(figures["bad_input"]))
     after = memory_of(besieged)
     assert set(after) == set(before), "a process died"
     grown = {name: after[name] - before[name] for name in after}

@@ -22,7 +22,7 @@ from services.megalibrary import write_megalibrary
 from services.runtime.ledger import Ledger, LedgerError
 from services.runtime.places import Places
 from tests.helpers.command import COMMAND, environment, haadflow, start, wait_for_services
-from tests.helpers.garbage import make_garbage
+from tests.helpers.garbage import make_garbage, particle, png
 
 pytestmark = pytest.mark.system
 
@@ -122,9 +122,12 @@ def test_the_same_command_again_changes_nothing(
     library: Path, undisturbed: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
-    for _ in range(2):
-        assert haadflow("run", library, "--out", out, "--pictures", "0").returncode == 0
+    shutil.copytree(undisturbed, out)
+    again = haadflow("run", library, "--out", out, "--pictures", "0")
+    assert again.returncode == 0, again.stderr
+    assert "nothing new" in again.stderr
     assert boxes_of(out) == boxes_of(undisturbed)
+    assert account_of(out) == account_of(undisturbed)
 
 
 def test_workers_that_host_all_stages_find_the_same(
@@ -177,16 +180,22 @@ def test_garbage_becomes_rows_and_the_rest_goes_on(library: Path, tmp_path: Path
 def test_whatever_is_killed_no_frame_is_lost(
     victim: str, how: signal.Signals, library: Path, undisturbed: Path, tmp_path: Path
 ) -> None:
+    """And JSON on standard output is all there is."""
     out = tmp_path / "out"
-    running = start("run", library, "--out", out, "--pictures", "0")
-    try:
-        services = wait_for_services(running.pid, CHAIN)
-        wait_until_streaming(out)
-        services[victim].send_signal(how)
-        output, _ = running.communicate(timeout=240)
-    finally:
-        running.kill()
-    assert running.returncode == 0, output
+    command = [*COMMAND, "run", str(library), "--out", str(out), "--pictures", "0", "--json"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment()
+    ) as running:
+        try:
+            services = wait_for_services(running.pid, CHAIN)
+            wait_until_streaming(out)
+            services[victim].send_signal(how)
+            output, complaints = running.communicate(timeout=240)
+        finally:
+            running.kill()
+    assert running.returncode == 0, complaints
+    assert json.loads(output)["closes"]
+    assert "service.died" in Places(out).supervisor_log.read_text()
     assert boxes_of(out) == boxes_of(undisturbed)
     assert haadflow("verify", out).returncode == 0
 
@@ -258,35 +267,19 @@ def test_what_is_no_folder_is_named(library: Path, tmp_path: Path) -> None:
 
 
 def test_a_note_on_sockets_that_was_cut_short_removes_nothing_of_others(
-    library: Path, tmp_path: Path
+    library: Path, undisturbed: Path, tmp_path: Path
 ) -> None:
-    few = sorted(library.glob("*.png"))[:2]
     out = tmp_path / "out"
-    assert haadflow("run", *few, "--out", out, "--pictures", "0").returncode == 0
+    shutil.copytree(undisturbed, out)
     Places(out).sockets.write_bytes(b"")
-    more = sorted(library.glob("*.png"))[:3]
+    one_more = tmp_path / "one more.png"
+    one_more.write_bytes(png(particle(96)))
     with socket.socket(socket.AF_UNIX) as mine:
         mine.bind(str(tmp_path / "mine.sock"))
-        done = haadflow("run", *more, "--out", out, "--pictures", "0", cwd=tmp_path)
+        done = haadflow("run", library, one_more, "--out", out, "--pictures", "0", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
+    assert len(rows(out, "frames.csv")) == N + 1
     assert (tmp_path / "mine.sock").is_socket()
-
-
-def test_json_on_standard_output_is_all_there_is_when_a_worker_dies(
-    library: Path, tmp_path: Path
-) -> None:
-    out = tmp_path / "out"
-    command = [*COMMAND, "run", str(library), "--out", str(out), "--pictures", "0", "--json"]
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment()
-    ) as running:
-        services = wait_for_services(running.pid, CHAIN)
-        wait_until_streaming(out)
-        services["boxing.worker"].kill()
-        output, complaints = running.communicate(timeout=240)
-    assert running.returncode == 0, complaints
-    assert json.loads(output)["closes"]
-    assert "service.died" in Places(out).supervisor_log.read_text()
 
 
 def test_a_name_that_is_not_utf8_is_refused_for_the_output(library: Path, tmp_path: Path) -> None:
