@@ -18,7 +18,7 @@ from services.runtime.endpoints import AddressError
 from services.runtime.keys import KeysError
 from services.runtime.ledger import LedgerError
 
-from . import bench, chain, deadletter, evaluate, files, keys, library, send, warm
+from . import bench, chain, deadletter, evaluate, files, keys, library, send, warm, watching
 from .terminal import complain
 
 app = typer.Typer(
@@ -30,6 +30,7 @@ app = typer.Typer(
 )
 
 app.command()(files.run)
+app.command()(watching.watch)
 app.command()(files.boxes)
 app.command()(library.demo)
 app.command()(library.emulate)
