@@ -27,7 +27,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	  { echo "haadflow needs Python >= 3.11; found $$("$(PYTHON)" --version). Say PYTHON=/path/to/python3.11"; exit 1; }
 	@echo "== setting up $(VENV) (once, a minute or two)"
 	"$(PYTHON)" -m venv $(VENV)
-	$(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt --editable '.[parquet,dev]'
+	$(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt --editable '.[parquet,microscope,dev]'
 	@touch $@
 
 $(VENV)/.installed-peers: $(VENV)/.installed

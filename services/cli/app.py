@@ -19,7 +19,7 @@ from services.runtime.intact import DamagedFile
 from services.runtime.keys import KeysError
 from services.runtime.ledger import LedgerError
 
-from . import bench, chain, deadletter, evaluate, files, keys, library, send, warm
+from . import bench, chain, deadletter, evaluate, files, keys, library, send, warm, watching
 from .terminal import complain
 
 app = typer.Typer(
@@ -31,6 +31,7 @@ app = typer.Typer(
 )
 
 app.command()(files.run)
+app.command()(watching.watch)
 app.command()(files.boxes)
 app.command()(library.demo)
 app.command()(library.emulate)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
 from services.runtime.topology import flaw_of_address
 
 from .chain import load
-from .options import Composition, Elements, MaxPixels, Paths, TopologyFile, seconds
+from .options import Composition, Elements, MaxPixels, Paths, Stack, TopologyFile, seconds
 from .terminal import fail
+
+if TYPE_CHECKING:
+    from services.detectors.stacks import StackRule
 
 
 def send(
@@ -23,6 +26,7 @@ def send(
     n_elements: Elements = None,
     recursive: Annotated[bool, typer.Option(help="Folders inside folders too.")] = False,
     max_pixels: MaxPixels = None,
+    stack: Stack = "refuse",
     metadata: Annotated[Path | None, typer.Option(help="Table, as for run.")] = None,
     repeat: Annotated[int, typer.Option(help="Send everything so many times.", min=1)] = 1,
     patience: Annotated[
@@ -58,6 +62,7 @@ def send(
         recursive=recursive,
         table=metadata,
         max_pixels=max_pixels,
+        stack=cast("StackRule", stack),
         repeat=repeat,
         patience_s=patience,
         keys=keys,

@@ -8,9 +8,10 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from services.detectors.client import Detector, NotAccepted
-from services.detectors.file_finding import Found, find_images
+from services.detectors.file_finding import WHAT_IS_TAKEN, find_images
 from services.detectors.files import ReadLimits, UnreadableImage, limits_up_to, read_image
 from services.detectors.metadata import MetadataError, Resolver, with_file_metadata
+from services.detectors.stacks import FoundImage, StackRule, each_image
 from services.runtime import exit_codes
 
 from .terminal import complain, err, fail, out, remark
@@ -25,6 +26,7 @@ def send_files(
     recursive: bool,
     table: Path | None,
     max_pixels: int | None,
+    stack: StackRule,
     repeat: int,
     patience_s: float,
     keys: Path | None,
@@ -32,12 +34,12 @@ def send_files(
     """Send files and print how many were accepted; end with status 3 when some were not."""
     try:
         resolver = Resolver(table=table, composition=composition, n_elements=n_elements)
-        found = list(find_images(paths, recursive=recursive))
+        limits = limits_up_to(max_pixels)
+        found = list(each_image(find_images(paths, recursive=recursive), stack, limits))
     except (MetadataError, OSError) as error:
         fail(str(error))
     if not found:
-        fail("no images there: PNG, TIFF, JPEG or NPY files are taken")
-    limits = limits_up_to(max_pixels)
+        fail(f"no images there: {WHAT_IS_TAKEN} are taken")
     detector = Detector(address, name="haadflow send", patience_s=patience_s, keys=keys)
     unreadable = 0
     columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
@@ -62,13 +64,15 @@ def send_files(
         raise typer.Exit(exit_codes.SOME_FAILED)
 
 
-def _send_file(detector: Detector, resolver: Resolver, found: Found, limits: ReadLimits) -> bool:
-    """Send one file; say whether it could be read."""
+def _send_file(
+    detector: Detector, resolver: Resolver, image: FoundImage, limits: ReadLimits
+) -> bool:
+    """Send one image; say whether it could be read."""
     try:
-        metadata = resolver.metadata_of(found)
-        read = read_image(found.path, limits=limits)
+        metadata = resolver.metadata_of(image.found, image.place)
+        read = read_image(image.path, limits=limits, index=image.place)
     except (UnreadableImage, MetadataError) as error:
-        complain(f"{found.path}: {error}")
+        complain(f"{image.path}: {error}")
         return False
     metadata = with_file_metadata(metadata, read)
     detector.send_with(metadata, read.image)

@@ -284,6 +284,19 @@ class Ledger:
         )
         return {replay_of: (seq, outcome) for replay_of, seq, outcome in rows}
 
+    def last_of(self, path: str) -> tuple[str, int, str | None] | None:
+        """Return (key, seq, outcome or None) of the last frame whose key is a path and a space on.
+
+        That is how files are named: path, size, time of the last change.
+        """
+        with self._named():
+            row = self._db.execute(
+                "SELECT key, seq, outcome FROM frames WHERE key > ? AND key < ?"
+                " ORDER BY seq DESC LIMIT 1",
+                (f"{path} ", f"{path}!"),
+            ).fetchone()
+        return None if row is None else (str(row[0]), int(row[1]), row[2])
+
     def others_wrote(self) -> bool:
         """Say whether another connection has committed anything since this was asked last."""
         before = self._seen
