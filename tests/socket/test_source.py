@@ -721,6 +721,22 @@ def test_of_two_images_at_once_under_one_number_the_first_is_accepted(around: Ar
     assert np.array_equal(around.frames[0].image, IMAGE)
 
 
+def test_gaps_late_numbers_and_two_detectors_with_the_same_ones_make_one_frame_an_offer(
+    around: Around,
+) -> None:
+    numbers = (1, 2, 2, 9, 5, 1, 3)
+    one = [offer(number, IMAGE + number) for number in numbers]
+    two = [msgspec.structs.replace(each, session="two") for each in one]
+    both = [each for pair in zip(one, two, strict=True) for each in pair]
+    answers = around.answers(*both)
+    seqs = [answer.seq for answer in answers if isinstance(answer, Accepted)]
+    assert len(seqs) == len(both)
+    sessions = [dict(zip(numbers, seqs[start::2], strict=True)) for start in (0, 1)]
+    assert [seqs[start::2] for start in (0, 1)] == [[of[n] for n in numbers] for of in sessions]
+    assert {*sessions[0].values(), *sessions[1].values()} == set(range(10))
+    assert around.source.accepted == 10
+
+
 def test_a_repeat_of_a_frame_that_was_given_another_name_is_a_repeat(around: Around) -> None:
     first = offer(1)
     second = msgspec.structs.replace(offer(2), metadata=first.metadata)
