@@ -152,7 +152,7 @@ def _run_chain(asked: FilesRun, places: Places) -> None:
     if still_open == 0:
         err.print(f"nothing new: all {frames} images are done; writing their results again")
         return
-    compile_first.say_and_compile(err)
+    compile_first.say_and_compile_unless_kept(err)
     if not _watched(asked, places, frames, still_open):
         err.print(f"stopped; {account_line(read_account(places))}", soft_wrap=True)
         fail("the same command goes on from here", exit_codes.INTERRUPTED)

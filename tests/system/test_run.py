@@ -10,10 +10,10 @@ import shutil
 import signal
 import socket
 import subprocess
-import time
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 
 from pipeline import process
@@ -23,6 +23,7 @@ from services.runtime.ledger import Ledger, LedgerError
 from services.runtime.places import Places
 from tests.helpers.command import COMMAND, environment, haadflow, start, wait_for_services
 from tests.helpers.garbage import make_garbage, particle, png
+from tests.helpers.wait import until
 
 pytestmark = pytest.mark.system
 
@@ -65,19 +66,17 @@ def account_of(out: Path) -> dict[str, int]:
     return account
 
 
-def wait_until_streaming(out: Path) -> None:
+def wait_until_streaming(out: Path, running: subprocess.Popen[str]) -> None:
     """Return when some frames are closed and most are open."""
-    deadline = time.monotonic() + 60
-    places = Places(out)
-    while time.monotonic() < deadline:
+
+    def streams() -> bool:
         try:
-            with Ledger(places.ledger, read_only=True) as ledger:
-                accepted, still_open = ledger.accepted(), ledger.open_count()
+            with Ledger(Places(out).ledger, read_only=True) as ledger:
+                return 0 < ledger.open_count() < ledger.accepted() - 20
         except LedgerError:
-            continue
-        if 0 < still_open < accepted - 20:
-            return
-    pytest.fail("the stream did not begin")
+            return False
+
+    until(streams, [psutil.Process(running.pid)], deadline_s=60)
 
 
 def test_every_image_becomes_a_row_and_the_account_closes(undisturbed: Path) -> None:
@@ -188,7 +187,7 @@ def test_whatever_is_killed_no_frame_is_lost(
     ) as running:
         try:
             services = wait_for_services(running.pid, CHAIN)
-            wait_until_streaming(out)
+            wait_until_streaming(out, running)
             services[victim].send_signal(how)
             output, complaints = running.communicate(timeout=240)
         finally:
@@ -206,7 +205,7 @@ def test_a_killed_run_goes_on_and_leaves_nothing_running(
     out = tmp_path / "out"
     running = start("run", library, "--out", out, "--pictures", "0")
     services = wait_for_services(running.pid, CHAIN)
-    wait_until_streaming(out)
+    wait_until_streaming(out, running)
     running.kill()
     running.communicate(timeout=10)
     for service in services.values():
@@ -225,7 +224,7 @@ def test_ctrl_c_ends_with_130_and_the_same_command_goes_on(
     out = tmp_path / "out"
     running = start("run", library, "--out", out, "--pictures", "0")
     services = wait_for_services(running.pid, CHAIN)
-    wait_until_streaming(out)
+    wait_until_streaming(out, running)
     running.send_signal(signal.SIGINT)
     output, _ = running.communicate(timeout=60)
     assert running.returncode == 130, output
@@ -300,9 +299,7 @@ def test_sigterm_while_pictures_are_drawn_ends_with_130_and_leaves_no_half_file(
         if path.is_file() and path.suffix:
             path.unlink()
     running = start("export", out, "--pictures", str(N))
-    deadline = time.monotonic() + 60
-    while not (out / "frames.csv").exists():
-        assert time.monotonic() < deadline
+    until((out / "frames.csv").exists, [psutil.Process(running.pid)])
     running.send_signal(signal.SIGTERM)
     output, _ = running.communicate(timeout=60)
     assert running.returncode == 130, output
@@ -343,7 +340,7 @@ def test_a_second_run_into_the_same_folder_is_refused_and_changes_nothing(
     out, other = tmp_path / "out", tmp_path / "other"
     write_megalibrary(other, 2, seed=9, sizes=(96,))
     running = start("run", library, "--out", out, "--pictures", "0")
-    wait_until_streaming(out)
+    wait_until_streaming(out, running)
     second = haadflow("run", other, "--out", out)
     output, _ = running.communicate(timeout=240)
     assert second.returncode == 2
