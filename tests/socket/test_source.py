@@ -30,7 +30,7 @@ from protocols.messages import (
 )
 from services.dead_letters import DeadLetters, NotReplayed
 from services.detectors.client import Detector, NotAccepted
-from services.detectors.files import ReadImage, ReadLimits, read_image
+from services.detectors.files import ReadImage, ReadLimits, read_reference
 from services.files_run import FilesRun
 from services.files_run import accept_files as accept_run
 from services.reception import OFFERS_A_TURN
@@ -390,12 +390,12 @@ def test_a_reader_that_breaks_buries_its_file_only(
     for path in (good, bad):
         cv2.imwrite(str(path), IMAGE)
 
-    def breaks(path: Path, *, limits: ReadLimits) -> ReadImage:
-        if path == bad:
+    def breaks(reference: str, *, limits: ReadLimits) -> ReadImage:
+        if reference == str(bad):
             raise MemoryError("no 3 TiB here")
-        return read_image(path, limits=limits)
+        return read_reference(reference, limits=limits)
 
-    monkeypatch.setattr("services.intake.read_image", breaks)
+    monkeypatch.setattr("services.intake.read_reference", breaks)
     accept_files(places, bad, good)
     around = Around(topology, places)
     around.until(lambda: around.failed and around.frames)
