@@ -27,7 +27,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	  { echo "haadflow needs Python >= 3.11; found $$("$(PYTHON)" --version). Say PYTHON=/path/to/python3.11"; exit 1; }
 	@echo "== setting up $(VENV) (once, a minute or two)"
 	"$(PYTHON)" -m venv $(VENV)
-	$(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt --editable '.[parquet,dev]'
+	$(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt --editable '.[parquet,microscope,dev]'
 	@touch $@
 
 $(VENV)/.installed-peers: $(VENV)/.installed
@@ -43,7 +43,9 @@ install: $(VENV)/.installed
 demo: install
 	$(BIN)/haadflow demo --out haadflow-demo
 
+# The kernels are compiled once and first: else every process that meets a cold cache does it.
 test: install
+	$(BIN)/haadflow warm
 	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 lint: install

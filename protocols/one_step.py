@@ -3,8 +3,9 @@
 What this reads and writes is what `read_header` and `write_header` do, exactly, several times as
 fast (tests/contract/test_one_step.py). It takes only headers as `encode` writes them: shorter than
 any bound on a single list or text, with no field more and none less, every number in its shortest
-form. Whatever else comes - another language's spelling, a later minor version, garbage - is left to
-the slow way, which accepts it or says what is wrong.
+form, figures nested no deeper than a chain's own. Whatever else comes - another language's
+spelling, a later minor version, garbage - is left to the slow way, which accepts it or says what
+is wrong.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import numpy as np
 from msgspec import UNSET, Struct, defstruct
 
 from .arrays import Buffer, Entry
-from .bounds import NESTING
+from .bounds import NESTING, Figures, ShallowFigures
 from .catalogue import BY_TYPE, Kind
 from .header import FIRST_PART
 from .limits import Limits
@@ -77,10 +78,9 @@ def _types(kind: Kind) -> tuple[type[Struct], type[Struct]]:
     No defaults, so that no field may be missing; but of one whose default is to be absent.
     """
     known = {field.name: field for field in msgspec.structs.fields(kind.type)}
+    types = {name: _SHALLOW.get(known[name].type, known[name].type) for name in kind.plain}
     plain: list[Any] = [
-        (name, known[name].type, UNSET)
-        if known[name].default is UNSET
-        else (name, known[name].type)
+        (name, types[name], UNSET) if known[name].default is UNSET else (name, types[name])
         for name in kind.plain
     ]
     body = defstruct(f"{kind.name}Body", plain, frozen=True)
@@ -89,6 +89,7 @@ def _types(kind: Kind) -> tuple[type[Struct], type[Struct]]:
     return defstruct(name, fields, frozen=True, tag_field="type", tag=kind.name), body
 
 
+_SHALLOW: dict[Any, Any] = {Figures: ShallowFigures}
 _MAKERS = {kind.type: _types(kind) for kind in BY_TYPE.values()}
 _KINDS = {header: BY_TYPE[message] for message, (header, _) in _MAKERS.items()}
 _ENCODER = msgspec.msgpack.Encoder(enc_hook=plain_number)

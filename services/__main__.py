@@ -15,6 +15,7 @@ import structlog
 from .runtime import exit_codes
 from .runtime.disk import is_damage
 from .runtime.endpoints import AddressError, close_context
+from .runtime.intact import DamagedFile
 from .runtime.keys import KeysError
 from .runtime.lock import ChainBusy
 from .runtime.places import Places
@@ -22,6 +23,14 @@ from .runtime.process import allow_open_files, start_log
 from .runtime.stage import ParameterError
 from .runtime.topology import Topology, TopologyError
 
+CANNOT_START = (
+    TopologyError,
+    ParameterError,
+    AddressError,
+    ChainBusy,
+    KeysError,
+    DamagedFile,
+)
 ROLES = ("queue", "worker", "source", "sink", "supervisor")
 
 
@@ -42,7 +51,7 @@ def main(arguments: list[str] | None = None) -> int:
         if asked.out is not None:
             topology = topology.writing_to(asked.out)
         status = _run(asked, topology, Places(Path(topology.chain.out)))
-    except (TopologyError, ParameterError, AddressError, ChainBusy, KeysError) as error:
+    except CANNOT_START as error:
         log.error("service.cannot_start", error=str(error))
         return exit_codes.USAGE
     except Exception as error:

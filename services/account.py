@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from itertools import chain
 
 from msgspec import Struct
@@ -74,23 +75,23 @@ def _account(ledger: Ledger, ended: Iterator[tuple[int, str]], *, others: int) -
     total = in_flight = lost = 0
     unknown = others
     highest = -1
-    accepted = ledger.outcomes()
-    # The ledger first: what it has closed by then is in any page of the store that is read later.
-    first = next(accepted, None)
-    outcome = next(ended, None)
-    for seq, closed_as in chain([] if first is None else [first], accepted):
-        total += 1
-        highest = seq
-        while outcome is not None and outcome[0] < seq:
-            unknown += 1
-            outcome = next(ended, None)
-        if outcome is not None and outcome[0] == seq:
-            kinds[outcome[1]] += 1
-            outcome = next(ended, None)
-        elif closed_as is None:
-            in_flight += 1
-        else:
-            lost += 1
+    with closing(ledger.outcomes()) as accepted:
+        # The ledger first: what it has closed by then is in any page of the store read later.
+        first = next(accepted, None)
+        outcome = next(ended, None)
+        for seq, closed_as in chain([] if first is None else [first], accepted):
+            total += 1
+            highest = seq
+            while outcome is not None and outcome[0] < seq:
+                unknown += 1
+                outcome = next(ended, None)
+            if outcome is not None and outcome[0] == seq:
+                kinds[outcome[1]] += 1
+                outcome = next(ended, None)
+            elif closed_as is None:
+                in_flight += 1
+            else:
+                lost += 1
     while outcome is not None:
         if outcome[0] > highest:
             highest = ledger.highest()

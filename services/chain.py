@@ -12,6 +12,7 @@ from protocols import DecodeError, decode, encode
 from protocols.messages import Answer, Command
 
 from .runtime.endpoints import MESSAGES_A_TURN, Dispatcher, Requester
+from .runtime.intact import check_whole
 from .runtime.keyring import Keyring
 from .runtime.lock import sole_writer
 from .runtime.places import Places
@@ -32,6 +33,7 @@ def run(topology: Topology, places: Places) -> None:
     """Run the chain until `down` or a signal."""
     stop = Stop()
     with sole_writer(places):
+        check_whole((places.ledger, places.results))
         if topology.is_open and (addresses := topology.reachable()):
             structlog.get_logger().warning("chain.open_to_the_network", addresses=addresses)
         curve = Keyring.of(topology).listen("chain.control")

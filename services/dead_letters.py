@@ -23,6 +23,7 @@ from protocols import DecodeError, decode, split_parts
 from protocols.messages import Failed, SurveyImage
 
 from .detectors.file_finding import SUFFIXES
+from .detectors.references import Reference
 from .results import ResultStore
 from .results.record import Record
 from .runtime.ledger import Ledger, LedgerFrame, NewFrame
@@ -98,7 +99,8 @@ class DeadLetters:
             if isinstance(failed, Failed) and failed.envelope.run == self._ledger.run:
                 seq = failed.envelope.seq
                 reference = self._ledger.reference(seq)
-                image = _existing(self._kept(seq) if reference is None else [Path(reference)])
+                files = [Reference.parse(reference).path] if reference else self._kept(seq)
+                image = _existing(files)
                 yield DeadLetter(failed, record, image, reference is not None, replays.get(seq))
 
     def find(self, name: str) -> DeadLetter | None:

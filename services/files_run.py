@@ -12,15 +12,19 @@ import os
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from .adoption import adopt_ended
-from .detectors.file_finding import Found, find_images
+from .detectors.file_finding import find_images
+from .detectors.formats.image import limits_up_to
 from .detectors.metadata import Resolver
+from .detectors.references import Reference
+from .detectors.stacks import FoundImage, StackRule, each_image
+from .runtime.intact import check_whole
 from .runtime.ledger import Ledger, NewFrame
 from .runtime.places import Places
 from .runtime.status import ChainStatus
@@ -53,15 +57,18 @@ class FilesRun:
     """Each worker hosts all stages."""
     max_pixels: int | None = None
     """Of one image; None for the default."""
+    stack: StackRule = "refuse"
+    """What becomes of a file that holds several images."""
 
     @property
     def settings(self) -> dict[str, Any]:
         """Return what a run may not change halfway."""
-        return {
+        always = {
             "algorithm": self.algorithm,
             "composition": self.composition,
             "n_elements": self.n_elements,
         }
+        return always if self.stack == "refuse" else always | {"stack": self.stack}
 
 
 def workers_for(cores: int) -> dict[str, int]:
@@ -105,13 +112,17 @@ def accept_files(
         The folder holds a run with other settings.
     ValueError
         The composition or the metadata table is wrong.
+    DamagedFile
+        The folder's ledger or results are.
     """
-    resolver = Resolver(table=run.metadata, composition=run.composition, n_elements=run.n_elements)
+    check_whole((places.ledger, places.results))
+    resolver = resolver_for(run)
     found = find_images(run.paths, recursive=run.recursive, passed_over=passed_over)
     with Ledger(places.ledger) as ledger:
-        _check_settings(ledger, run, places)
+        check_settings(ledger, run, places)
         adopt_ended(ledger, places)
-        ledger.accept(_new_frames(resolver, found))
+        images = each_image(found, run.stack, limits_up_to(run.max_pixels))
+        ledger.accept(new_frame(resolver, image) for image in images)
         ledger.forget_epochs()
         if remarks is not None:
             remarks += resolver.remarks()
@@ -129,6 +140,16 @@ def run_chain(
 
     `watch` is called several times a second with the chain's figures.
     """
+    with chain_for(run, places, until_drained=True) as supervisor:
+        while not supervisor.finished and not stopped():
+            supervisor.step(100)
+            watch(supervisor.status.current(time.monotonic()))
+    return supervisor.finished
+
+
+@contextmanager
+def chain_for(run: FilesRun, places: Places, *, until_drained: bool) -> Iterator[Supervisor]:
+    """Start a chain sized to this machine, whose supervisor is the caller's to `step`; stop it."""
     with _folder_of_sockets(places) as sockets:
         try:
             topology = one_machine(
@@ -141,15 +162,12 @@ def run_chain(
             )
         except TopologyError as error:
             raise TopologyError(f"{error}; set TMPDIR to a short path without spaces") from error
-        supervisor = Supervisor(topology, places, until_drained=True)
+        supervisor = Supervisor(topology, places, until_drained=until_drained)
         try:
             supervisor.start()
-            while not supervisor.finished and not stopped():
-                supervisor.step(100)
-                watch(supervisor.status.current(time.monotonic()))
+            yield supervisor
         finally:
             supervisor.stop()
-        return supervisor.finished
 
 
 @contextmanager
@@ -179,18 +197,27 @@ def _remove_sockets(folder: Path) -> None:
         folder.rmdir()
 
 
-def _new_frames(resolver: Resolver, found: Iterable[Found]) -> Iterator[NewFrame]:
-    for image in found:
-        metadata = resolver.metadata_of(image)
-        yield NewFrame(_key(image.path), metadata, os.fspath(image.path.absolute()))
+def new_frame(resolver: Resolver, image: FoundImage) -> NewFrame:
+    """Return the frame of an image: its key, what is known of it, where it can be read."""
+    metadata = resolver.metadata_of(image.found, image.place)
+    key = key_of(image.path)
+    if image.place is not None:
+        key += f" [{image.place + 1}]"
+    return NewFrame(key, metadata, str(Reference(image.path, image.place)))
 
 
-def _key(path: Path) -> str:
-    """Name a file as it is now: one that changes later is another frame."""
+def plain_path(path: Path) -> str:
+    """Return a path with which a key begins."""
     absolute = os.fspath(path.absolute())
     if not absolute.isprintable() or "\\" in absolute:
         # Control characters, and bytes that are not UTF-8: spelt out, and so is the backslash.
         absolute = absolute.encode("unicode-escape", "surrogatepass").decode("ascii")
+    return absolute
+
+
+def key_of(path: Path) -> str:
+    """Name a file as it is now: one that changes later is another frame."""
+    absolute = plain_path(path)
     try:
         status = path.stat()
     except OSError:
@@ -198,7 +225,13 @@ def _key(path: Path) -> str:
     return f"{absolute} {status.st_size} {status.st_mtime_ns}"
 
 
-def _check_settings(ledger: Ledger, run: FilesRun, places: Places) -> None:
+def resolver_for(run: FilesRun) -> Resolver:
+    """Return what says what is known of each file; ValueError if option or table is wrong."""
+    return Resolver(table=run.metadata, composition=run.composition, n_elements=run.n_elements)
+
+
+def check_settings(ledger: Ledger, run: FilesRun, places: Places) -> None:
+    """Note the settings of a new run; refuse others in the folder of an old one: `OtherRun`."""
     settings = json.dumps(run.settings, sort_keys=True)
     known = ledger.about("settings")
     if known is None:
@@ -207,7 +240,7 @@ def _check_settings(ledger: Ledger, run: FilesRun, places: Places) -> None:
         before = json.loads(known)
         changed = "; ".join(
             f"{name} was {_said(before.get(name))}, now it is {_said(value)}"
-            for name, value in run.settings.items()
+            for name, value in (dict.fromkeys(before) | run.settings).items()
             if before.get(name) != value
         )
         raise OtherRun(

@@ -8,7 +8,6 @@ import traceback
 from collections import deque
 from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
@@ -28,7 +27,7 @@ from protocols import (
 )
 from protocols.messages import Envelope, Failed, Setback, SurveyImage
 
-from .detectors.files import DEFAULT_READ_LIMITS, ReadLimits, UnreadableImage, read_image
+from .detectors.files import DEFAULT_READ_LIMITS, ReadLimits, UnreadableImage, read_reference
 from .detectors.metadata import with_file_metadata
 from .runtime.ledger import Ledger, LedgerFrame
 from .runtime.process import process_name
@@ -241,7 +240,7 @@ class Intake:
     def _read(self, frame: LedgerFrame, envelope: Envelope) -> SurveyImage:
         if frame.reference is None:
             return self._from_spool(frame, envelope)
-        read = read_image(Path(frame.reference), limits=self._limits)
+        read = read_reference(frame.reference, limits=self._limits)
         metadata = with_file_metadata(frame.metadata, read)
         known = msgspec.structs.replace(envelope, metadata=metadata)
         return SurveyImage(envelope=known, image=read.image)

@@ -133,7 +133,7 @@ def write_megalibrary(
         If the disk does not take a file. What was written before is whole.
     """
     _check(n, workers)
-    _emulated(
+    emulated(
         0, seed, sizes, difficulty
     )  # its complaint about seed and sizes comes before anything is written
     _claim(out, _Identity(seed=seed, sizes=tuple(sizes), n=n, difficulty=difficulty))
@@ -142,7 +142,7 @@ def write_megalibrary(
     (truth / SKIP_MARKER).touch()
 
     def write(index: int) -> dict[str, Any]:
-        made = _emulated(index, seed, sizes, difficulty)
+        made = emulated(index, seed, sizes, difficulty)
         name = f"{index:05d}_{made.composition}.png"
         _write_whole(truth / name, _png(made.truth))
         _write_whole(out / name, _png(made.image))
@@ -174,7 +174,10 @@ def _in_order(
             yield from pool.map(write, range(start, min(start + BLOCK, n)))
 
 
-def _emulated(index: int, seed: int, sizes: Sequence[int], difficulty: str) -> Emulated:
+def emulated(
+    index: int, seed: int, sizes: Sequence[int] = SIZES, difficulty: str = PLAIN
+) -> Emulated:
+    """Return one image of a library; ValueError if there is no such difficulty."""
     if difficulty == PLAIN:
         return emulate(index, seed, sizes=sizes)
     for known in DIFFICULTIES:

@@ -20,6 +20,7 @@ from protocols.messages import Accepted, Metadata, Offer, Refused, SurveyImage
 
 from .detectors.formats.image import DEFAULT_READ_LIMITS, ReadLimits, UnreadableImage
 from .detectors.metadata import MetadataError, checked_from_sender
+from .image_checksum import checksum_of
 from .intake import Intake, Prepared, first_envelope
 from .runtime.bad_input import BadInput
 from .runtime.disk import is_full
@@ -130,12 +131,14 @@ class Reception:
                 self._refuse(peer, offer.offer, error)
             else:
                 key = f"{offer.session} {offer.offer}"
-                heard.append(_Heard(peer, offer, NewFrame(key, metadata, None)))
+                frame = NewFrame(key, metadata, None, image_checksum=checksum_of(offer.image))
+                heard.append(_Heard(peer, offer, frame))
         return heard
 
     def _accept(self, heard: Sequence[_Heard]) -> None:
         """Accept all of them, or raise and accept none."""
-        images = {each.frame.key: each.offer.image for each in heard}
+        # Of two with the same number the first is accepted, and its image.
+        images = {each.frame.key: each.offer.image for each in reversed(heard)}
         prepared: dict[int, Prepared] = {}
 
         def keep(key: str, fresh: LedgerFrame) -> None:
@@ -167,11 +170,17 @@ class Reception:
         images are accepted, and they would be nowhere.
         """
         before, now = self._ledger.metadata(seq), heard.frame.metadata
-        if before is None or _as_offered(before, now.parent_id) == now:
+        if before is None:
+            return None
+        if _as_offered(before, now.parent_id) != now:
+            other = "other metadata"
+        elif self._ledger.image_checksum(seq) not in (None, heard.frame.image_checksum):
+            other = "another image"
+        else:
             return None
         return (
             f"offer {heard.offer.offer} of session {heard.offer.session} was accepted before, as "
-            f"{before.parent_id}, with other metadata; "
+            f"{before.parent_id}, with {other}; "
             "a detector that starts again draws a new session"
         )
 
@@ -209,7 +218,7 @@ class Reception:
         self._say(peer, Refused(offer=number, reason=fit(str(why), REASON_CHARS)))
 
     def _say(self, peer: bytes, answer: Accepted | Refused) -> None:
-        # A detector that is gone offers again when it is back, and is answered then.
+        # A detector that is gone, or reads no answers, offers again and is answered then.
         self.end.send(peer, encode(answer))
 
 

@@ -14,7 +14,7 @@ from protocols import DecodeError, decode, split_parts
 from protocols.messages import Located, Outcome, SurveyImage
 
 from .account import read_account
-from .detectors.files import DEFAULT_READ_LIMITS, ReadLimits, UnreadableImage, read_image
+from .detectors.files import DEFAULT_READ_LIMITS, ReadLimits, UnreadableImage, read_reference
 from .intake import limits_of
 from .results import ResultStore
 from .results.export import Export, export_tables
@@ -102,7 +102,7 @@ class Images:
         reference = self._ledger.reference(seq)
         try:
             if reference is not None:
-                return read_image(Path(reference), limits=self._limits).image
+                return read_reference(reference, limits=self._limits).image
             for folder in (self._places.keepsakes, self._places.dead_letters):
                 path = folder / name_of(seq)
                 if path.exists():

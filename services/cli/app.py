@@ -15,10 +15,11 @@ from services.account import NoAccount
 from services.results import StoreError
 from services.runtime import exit_codes
 from services.runtime.endpoints import AddressError
+from services.runtime.intact import DamagedFile
 from services.runtime.keys import KeysError
 from services.runtime.ledger import LedgerError
 
-from . import bench, chain, deadletter, evaluate, files, keys, library, send, warm
+from . import bench, chain, deadletter, evaluate, files, keys, library, send, warm, watching
 from .terminal import complain
 
 app = typer.Typer(
@@ -30,6 +31,7 @@ app = typer.Typer(
 )
 
 app.command()(files.run)
+app.command()(watching.watch)
 app.command()(files.boxes)
 app.command()(library.demo)
 app.command()(library.emulate)
@@ -78,7 +80,7 @@ def main() -> None:
     except (AddressError, KeysError) as error:
         complain(str(error))
         sys.exit(exit_codes.USAGE)
-    except (LedgerError, NoAccount, StoreError, sqlite3.Error) as error:
+    except (DamagedFile, LedgerError, NoAccount, StoreError, sqlite3.Error) as error:
         complain(str(error))
         sys.exit(exit_codes.BROKEN)
     except OSError as error:

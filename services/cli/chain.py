@@ -52,6 +52,7 @@ def up(
     except OtherRun as error:
         fail(str(error))
     _check_stages(chain, topology)
+    _check_folders(chain, topology, places.out)
     _check_keys(chain, *HERE)
     if _answers(chain):
         fail(f"a chain is already up at {chain.chain.control}", exit_codes.BROKEN)
@@ -176,6 +177,7 @@ def check(
         fail("--metadata: expected images too, whose table it is")
     chain = load(topology)
     _check_stages(chain, topology)
+    _check_folders(chain, topology, Path(chain.chain.out))
     _check_keys(chain, *HERE)
     out.print(
         f"{find_topology(topology)}: {len(chain.stage)} stages, as it should be; "
@@ -202,6 +204,24 @@ def _check_stages(chain: Topology, given: Path | None) -> None:
         fail(told(path, read_settings(path)[1], [Problem(error.key, str(error))]))
 
 
+def _check_folders(chain: Topology, given: Path | None, out_dir: Path) -> None:
+    """See that the output can be a folder, and that the Unix sockets have one; make none."""
+    from services.runtime.settings_file import Problem, read_settings, told
+    from services.runtime.topology import IPC
+
+    problems = []
+    if (wrong := no_folder(out_dir)) is not None:
+        problems.append(Problem(("chain", "out"), wrong))
+    for (where, address), key in zip(chain.addresses(), chain.address_keys(), strict=True):
+        if address.startswith(IPC):
+            folder = Path(address.removeprefix(IPC)).parent
+            if not folder.is_dir():
+                problems.append(Problem(key, f"there is no folder {folder}", where))
+    if problems:
+        path = find_topology(given)
+        fail(told(path, read_settings(path)[1], problems))
+
+
 def _check_keys(chain: Topology, *roles: Role) -> None:
     """See that this host has the keys of these roles; KeysError names what is missing."""
     from services.runtime.keyring import Keyring
@@ -215,6 +235,17 @@ def _who_may_come(chain: Topology) -> str:
     if addresses := chain.reachable():
         return f"open, without keys, to every machine that reaches {', '.join(addresses)}"
     return "without keys, open to the processes of this machine"
+
+
+def no_folder(path: Path) -> str | None:
+    """Say why there cannot be a folder here, or None."""
+    try:
+        for place in (path, *path.parents):
+            if place.exists():
+                return None if place.is_dir() else f"{place} is a file; expected a folder"
+    except OSError as error:
+        return f"{os.fspath(path):.80}: {error.strerror}"
+    return None
 
 
 def find_topology(given: Path | None) -> Path:

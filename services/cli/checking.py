@@ -7,7 +7,7 @@ from pathlib import Path
 
 import typer
 
-from services.detectors.file_finding import Found, find_images
+from services.detectors.file_finding import WHAT_IS_TAKEN, Found, find_images
 from services.detectors.files import ReadLimits, UnreadableImage, read_image
 from services.detectors.metadata import MetadataError, Resolver, with_file_metadata
 from services.runtime import exit_codes
@@ -28,7 +28,7 @@ def check_images(
     except MetadataError as error:
         fail(str(error))
     if not unreadable:
-        fail("no images there: PNG, TIFF, JPEG or NPY files are taken; --recursive looks deeper")
+        fail(f"no images there: {WHAT_IS_TAKEN} are taken; --recursive looks deeper")
     remarks = resolver.remarks()
     for text in remarks:
         complain(text)

@@ -10,6 +10,14 @@ if TYPE_CHECKING:
     from pipeline import Kernels
 
 
+def say_and_compile_unless_kept(console: Console) -> None:
+    """Warm the kernels' cache, unless a note beside them says that all are there."""
+    from pipeline.warm_note import all_are_kept
+
+    if not all_are_kept():
+        say_and_compile(console)
+
+
 def say_and_compile(console: Console) -> Kernels:
     """Warm the kernels' cache, saying so if it takes noticeable time, or helps nobody."""
     with console.status("compiling the kernels (once, up to a minute)"):
@@ -21,4 +29,8 @@ def say_and_compile(console: Console) -> Kernels:
             console.print(note, soft_wrap=True, markup=False, highlight=False)
         lost = found.compiled - found.kept
         console.print(f"{lost} kernels could not be kept: every process compiles its own")
+    else:
+        from pipeline.warm_note import note_that_all_are_kept
+
+        note_that_all_are_kept()
     return found

@@ -100,11 +100,7 @@ def replay(
     if bool(frames) == every:
         fail("say which frames, or --all")
     with _opened(folder) as letters:
-        chosen = (
-            [letter for letter in letters.all() if letter.replay is None]
-            if every
-            else [_found(letters, folder, frame) for frame in frames or []]
-        )
+        chosen = _chosen(letters, folder, frames)
         try:
             running, replayed = _replayed(Places(folder), letters, chosen)
         except NotReplayed as error:
@@ -114,7 +110,7 @@ def replay(
         typer.echo(f"frame {letter.seq} {became} frame {again.seq}, {again.parent_id}")
     if not replayed:
         typer.echo("nothing to replay")
-    elif not running:
+    elif not running and any(_is_open(letter) for letter in chosen):
         typer.echo(_how_to_go_on(folder))
 
 
@@ -134,6 +130,19 @@ def _found(letters: DeadLetters, folder: Path, frame: str) -> DeadLetter:
     if letter is None:
         fail(f"{frame}: no such frame has failed; `haadflow deadletter list {folder}` names them")
     return letter
+
+
+def _chosen(letters: DeadLetters, folder: Path, frames: list[str] | None) -> list[DeadLetter]:
+    """Return those that are named, each once, or all that were not replayed yet."""
+    if not frames:
+        return [letter for letter in letters.all() if letter.replay is None]
+    named = [_found(letters, folder, frame) for frame in frames]
+    return list({letter.seq: letter for letter in named}.values())
+
+
+def _is_open(letter: DeadLetter) -> bool:
+    """Say of one that has been replayed now, or was before, whether that has not ended yet."""
+    return letter.replay is None or letter.replay[1] is None
 
 
 def _replayed(

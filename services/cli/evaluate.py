@@ -10,8 +10,6 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
-from services.detectors.files import read_image
-
 from .options import Json
 from .terminal import err, fail, out, print_json
 
@@ -85,6 +83,7 @@ def _judged(
 
 
 def _draw_worst(worst: list[Image], method: str, path: Path) -> None:
+    from services.detectors.files import read_image
     from services.results.sheet import contact_sheet
 
     from .one_image import as_outcome

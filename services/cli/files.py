@@ -7,16 +7,17 @@ import time
 from collections import Counter
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import msgspec
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from services.account import Account, NoAccount, read_account
-from services.detectors.file_finding import FOLDERS, MICROSCOPE_FORMATS, NOT_READ_YET
+from services.detectors.file_finding import FOLDERS, WHAT_IS_TAKEN
 
 if TYPE_CHECKING:
+    from services.detectors.stacks import StackRule
     from services.files_run import FilesRun
 from services.runtime import exit_codes
 from services.runtime.lock import ChainBusy, sole_writer
@@ -28,7 +29,7 @@ from services.runtime.topology import STAGES, TOGETHER
 
 from . import compile_first
 from .chain import parse_workers
-from .options import Algorithm, Composition, Elements, Json, MaxPixels, Paths, Pictures
+from .options import Algorithm, Composition, Elements, Json, MaxPixels, Paths, Pictures, Stack
 from .terminal import (
     account_line,
     complain,
@@ -66,6 +67,7 @@ def run(
     algorithm: Algorithm = 2,
     recursive: Annotated[bool, typer.Option(help="Folders inside folders too.")] = False,
     max_pixels: MaxPixels = None,
+    stack: Stack = "refuse",
     metadata: Annotated[
         Path | None,
         typer.Option(
@@ -78,7 +80,8 @@ def run(
 ) -> None:
     """Send images through a chain on this machine, sized to its cores; write where to scan.
 
-    PNG, TIFF, JPEG, NPY. Interrupted or killed, the same command goes on where it stopped.
+    PNG, TIFF, JPEG, NPY, DM3, DM4, EMD, SER, MRC, HSPY. Interrupted or killed, the same command
+    goes on where it stopped.
     """
     for path in paths:
         if not path.exists():
@@ -103,6 +106,7 @@ def run(
         workers=wanted,
         together=together,
         max_pixels=max_pixels,
+        stack=cast("StackRule", stack),
     )
     account = carry_out(asked, pictures=pictures)
     if as_json:
@@ -144,11 +148,11 @@ def _run_chain(asked: FilesRun, places: Places) -> None:
     remark(remarks)
     _say_what_is_passed_over(passed_over)
     if frames == 0:
-        fail("no images there: PNG, TIFF, JPEG or NPY files are taken; --recursive looks deeper")
+        fail(f"no images there: {WHAT_IS_TAKEN} are taken; --recursive looks deeper")
     if still_open == 0:
         err.print(f"nothing new: all {frames} images are done; writing their results again")
         return
-    compile_first.say_and_compile(err)
+    compile_first.say_and_compile_unless_kept(err)
     if not _watched(asked, places, frames, still_open):
         err.print(f"stopped; {account_line(read_account(places))}", soft_wrap=True)
         fail("the same command goes on from here", exit_codes.INTERRUPTED)
@@ -158,10 +162,6 @@ def _say_what_is_passed_over(passed_over: Counter[str]) -> None:
     folders = passed_over.pop(FOLDERS, 0)
     if folders:
         err.print(f"passed over: {folders} folders inside; --recursive looks into them")
-    formats = {s: n for s, n in sorted(passed_over.items()) if s in MICROSCOPE_FORMATS}
-    if formats:
-        counted = ", ".join(f"{n} {suffix}" for suffix, n in formats.items())
-        err.print(f"passed over: {counted}; {NOT_READ_YET}")
 
 
 def _say_what_failed(out_dir: Path) -> None:

@@ -8,11 +8,20 @@ from typing import Annotated
 
 import typer
 
+from services.detectors.stacks import STACK_RULES
+
 
 def seconds(value: float) -> float:
     """Refuse what is no time: NaN passes every comparison."""
     if not isfinite(value):
         raise typer.BadParameter(f"{value} is no number of seconds")
+    return value
+
+
+def stack_rule(value: str) -> str:
+    """Refuse what is no rule for stacks."""
+    if value not in STACK_RULES:
+        raise typer.BadParameter(f"came {value!r}, expected one of {', '.join(STACK_RULES)}")
     return value
 
 
@@ -41,6 +50,14 @@ MaxPixels = Annotated[
         help="The largest image that is read, height times width; 268435456 by default.",
         min=1,
         max=1 << 40,
+    ),
+]
+Stack = Annotated[
+    str,
+    typer.Option(
+        help="A file that holds several images: refuse it, or take its images one by one.",
+        metavar="refuse|images",
+        callback=stack_rule,
     ),
 ]
 Algorithm = Annotated[

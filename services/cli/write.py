@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from services.account import read_account
@@ -25,6 +27,12 @@ def write_results(places: Places, *, pictures: int) -> None:
             description = "drawing pictures" if drawing else "writing tables"
             progress.update(task, completed=done, description=description)
 
-        export = write_report(places, pictures=pictures, progress=tell)
+        try:
+            export = write_report(places, pictures=pictures, progress=tell)
+        except OSError as error:
+            if error.filename is not None:
+                raise
+            # Of what is written to an open file the system names none: a full disk, most often.
+            raise OSError(error.errno, error.strerror, os.fspath(places.out)) from error
     for name, reason in export.skipped.items():
         err.print(f"{name} is not written: {reason}", markup=False)

@@ -123,17 +123,29 @@ class Detector:
         )
         return self.send_with(metadata, image)
 
-    def send_with(self, metadata: Metadata, image: NDArray[Any]) -> str:
-        """Offer an image with ready-made metadata, as `haadflow send` does for files."""
+    def send_with(self, metadata: Metadata, image: NDArray[Any], *, twice: bool = False) -> str:
+        """Offer an image with ready-made metadata, as `haadflow send` does for files.
+
+        With `twice`, the same offer is sent again at once, as after an answer that was lost; it is
+        accepted once.
+        """
         self._wait_until(lambda: len(self._pending) < self._window)
         offer = Offer(session=self._session, offer=self._next, metadata=metadata, image=image)
         pending = _Pending(metadata.parent_id, encode(offer), self._clock())
         self._next += 1
         self._pending[offer.offer] = pending
-        self._socket.send(pending.parts)
+        for _ in range(1 + twice):
+            self._socket.send(pending.parts)
         self._hear(0)
         self._offer_again(self._clock())
         return metadata.parent_id
+
+    def wait(self, seconds: float) -> None:
+        """Hear answers for so long, until the next image is there."""
+        until = self._clock() + seconds
+        while (left := until - self._clock()) > 0:
+            self._hear(max(1, min(SLICE_MS, int(1000 * left))))
+            self._offer_again(self._clock())
 
     def flush(self) -> None:
         """Wait until everything sent is answered."""

@@ -16,12 +16,12 @@ from pathlib import Path
 
 from services.runtime.places import SKIP_MARKER
 
+from .microscope.kinds import MICROSCOPE_SUFFIXES, sers_of
 from .names import root_labels
 
 FOLDERS = "folders"
-MICROSCOPE_FORMATS = frozenset({".dm3", ".dm4", ".emd", ".ser", ".mrc"})
-NOT_READ_YET = "microscope formats are not read yet: export TIFF"
-SUFFIXES = frozenset({".png", ".tif", ".tiff", ".jpg", ".jpeg", ".npy"})
+SUFFIXES = frozenset({".png", ".tif", ".tiff", ".jpg", ".jpeg", ".npy"}) | MICROSCOPE_SUFFIXES
+WHAT_IS_TAKEN = "PNG, TIFF, JPEG, NPY, DM3, DM4, EMD, SER, MRC, HSPY or BLO files"
 
 _KINDS = (
     (stat.S_ISFIFO, "a named pipe"),
@@ -65,7 +65,8 @@ def find_images(
     ----------
     paths : sequence of Path
         Files are taken whatever their suffix. Folders give the files in them that are named like
-        images (`SUFFIXES`, in capitals too); hidden ones are left out.
+        images (`SUFFIXES`, in capitals too); hidden ones are left out, and so is an EMI whose
+        SER is there: the two are one image.
     recursive : bool
         Look into folders inside folders, hidden and marked ones (`SKIP_MARKER`) left out.
     passed_over : Counter, optional
@@ -130,16 +131,17 @@ class _Walk:
             if _is_folder(path) if entry.is_symlink() else entry.is_dir():
                 if not entry.name.startswith("."):
                     inner.append(path)
-            elif self._is_image(entry.name) and self._is_new(entry, path, real):
+            elif self._is_image(path) and self._is_new(entry, path, real):
                 regular = entry.is_file(follow_symlinks=False)
                 yield path, None if regular else _problem(path)
         for deeper in inner:
             if self._goes_into(deeper):
                 yield from self.folder(deeper)
 
-    def _is_image(self, name: str) -> bool:
-        if _looks_like_image(name):
-            return True
+    def _is_image(self, path: Path) -> bool:
+        name = path.name
+        if looks_like_image(name):
+            return not (path.suffix.lower() == ".emi" and sers_of(path))
         if not name.startswith("."):
             self._passed_over[Path(name).suffix.lower()] += 1
         return False
@@ -155,7 +157,7 @@ class _Walk:
         if entry.is_symlink():
             real = Path(os.path.realpath(path))
             visited = os.fspath(real.parent) in self._visited
-            if visited and _looks_like_image(real.name) and real.is_file():
+            if visited and looks_like_image(real.name) and real.is_file():
                 return False  # it comes under its own name
             return os.fspath(real) not in self._given and self.take(path)
         # No folder is listed twice: only files given by name, and targets of links, can have
@@ -164,7 +166,8 @@ class _Walk:
         return plain not in self._given and plain not in self._taken
 
 
-def _looks_like_image(name: str) -> bool:
+def looks_like_image(name: str) -> bool:
+    """Say whether a file in a folder is named like an image, and not hidden."""
     return not name.startswith(".") and Path(name).suffix.lower() in SUFFIXES
 
 

@@ -19,7 +19,7 @@ from protocols.messages import CompositionSource, Metadata
 from .file_finding import Found
 from .formats.image import ReadImage
 from .metadata_table import MetadataError, MetadataTable, TableRow, count_elements
-from .names import parent_id_for, source_for
+from .names import PARENT_ID_CHARS, parent_id_for, source_for
 
 __all__ = [
     "TABLE_NAME",
@@ -81,8 +81,8 @@ class Resolver:
         self._doubts = 0
         self._doubt = ""
 
-    def metadata_of(self, found: Found) -> Metadata:
-        """Return what is known of a file without opening it.
+    def metadata_of(self, found: Found, index: int | None = None) -> Metadata:
+        """Return what is known of a file without opening it; of one image of a stack, by `index`.
 
         Raises
         ------
@@ -91,7 +91,7 @@ class Resolver:
         """
         metadata = resolve(
             found.path,
-            parent_id=parent_id_for(found.path, found.root, found.label),
+            parent_id=_of_stack(parent_id_for(found.path, found.root, found.label), index),
             composition=self._composition,
             n_elements=self._n_elements,
             row=self._row(found),
@@ -202,7 +202,8 @@ def with_file_metadata(metadata: Metadata, read: ReadImage) -> Metadata:
     -------
     Metadata
         With pixel size and composition filled in (`composition_from` is then "file metadata"), and
-        the reader's notes in `extra`. A composition that cannot be read is noted, not used.
+        the reader's notes in `extra`, beside what else the file says; a table's column of the same
+        name goes before it. A composition that cannot be read is noted, not used.
     """
     changes: dict[str, object] = {}
     notes = list(read.notes)
@@ -216,8 +217,9 @@ def with_file_metadata(metadata: Metadata, read: ReadImage) -> Metadata:
         else:
             changes |= {"composition": read.composition, "composition_from": "file metadata"}
             changes["n_elements"] = metadata.n_elements or count
-    if notes:
-        changes["extra"] = _with_notes(metadata.extra, notes)
+    if notes or read.extra:
+        said = {name: text[:_NOTE_CHARS] for name, text in read.extra.items()}
+        changes["extra"] = _with_notes({**said, **metadata.extra}, notes)
     return msgspec.structs.replace(metadata, **changes) if changes else metadata
 
 
@@ -249,6 +251,13 @@ def checked_from_sender(metadata: Metadata) -> Metadata:
 def _with_notes(extra: Mapping[str, str], notes: Sequence[str | None]) -> dict[str, str]:
     told = [note for note in (extra.get(_NOTES), *notes) if note]
     return {**extra, _NOTES: "; ".join(told)[:_NOTE_CHARS]} if told else dict(extra)
+
+
+def _of_stack(name: str, index: int | None) -> str:
+    if index is None:
+        return name
+    place = f"[{index + 1}]"
+    return name[: PARENT_ID_CHARS - len(place)] + place
 
 
 def _doubt_about(path: Path) -> str | None:

@@ -59,6 +59,8 @@ LARGEST_PART = 16 * 1024 * 1024
 here the connection ends before memory is claimed, whatever length was announced."""
 MESSAGES_A_TURN = 1_000
 """Who floods an end holds up its service for no longer than these take."""
+ANSWERS_HELD = 1_000
+"""For a peer that asks and does not read; one that comes to its senses asks again for the rest."""
 HANDS_FREE_COPY = 64 * 1024
 """Below this many bytes a copy is cheaper than the bookkeeping of a zero-copy send."""
 
@@ -338,6 +340,7 @@ class Dispatcher(Listener):
     """ROUTER that binds: answers each peer by name, and learns at once when one is gone.
 
     `waiting` is the number of messages taken in for each peer before it has to wait; 0 for all.
+    With it, a peer that reads nothing has `ANSWERS_HELD` answers waiting here, and no more.
     """
 
     _kind = zmq.ROUTER
@@ -355,6 +358,7 @@ class Dispatcher(Listener):
         self._notice_soon()
         self._socket.setsockopt(zmq.RCVHWM, waiting)
         if waiting:
+            self._socket.setsockopt(zmq.SNDHWM, ANSWERS_HELD)
             self._leave_heartbeats_to_peers()
         self._socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
         # A worker that reconnects under its own name replaces its dead connection.
@@ -367,7 +371,7 @@ class Dispatcher(Listener):
         return None if parts is None else (bytes(parts[0]), parts[1:])
 
     def send(self, peer: bytes, parts: Parts) -> bool:
-        """Send to one peer; False when it is gone, or not let in any more."""
+        """Send to one peer; False when it is gone, not let in any more, or reads nothing."""
         if self._guard is not None and not self._may_hear(self._guard, peer):
             return False
         try:

@@ -132,6 +132,10 @@ class Doorkeeper:
             who["times_since_last_line"] = before.times
         self._log.warning("peer.turned_away", end=guard.end, address=address, why=why, **who)
 
+    def left(self, guard: EndGuard) -> None:
+        """Log that a connection that was let in has ended; ZeroMQ does not say which, nor why."""
+        self._log.info("peer.left", end=guard.end, why="it left, or sent a part above the limit")
+
     def _run(self) -> None:
         try:
             while True:
@@ -188,6 +192,7 @@ class _Connections:
         self.guard = guard
         self._doorkeeper = doorkeeper
         self._coming: dict[int, str] = {}
+        self._inside: set[int] = set()
         self._failed = False
 
     def read(self, monitor: Monitor) -> bool:
@@ -205,7 +210,9 @@ class _Connections:
             # Its key has been asked about, which is in the log. It does not say which connection
             # it was; the newest, most probably: a handshake takes milliseconds.
             if self._coming:
-                self._coming.popitem()
+                descriptor, _ = self._coming.popitem()
+                if happened.kind == "let in":
+                    self._inside.add(descriptor)
         elif happened.kind == "failed":
             self._failed = True
         elif happened.kind == "ended":
@@ -213,9 +220,14 @@ class _Connections:
             if address is not None:
                 why = HANDSHAKE_FAILED if self._failed else NO_ZMTP
                 self._doorkeeper.turned_away_from(self.guard, address, why)
+            elif happened.value in self._inside and self.guard.end not in BRIEF:
+                self._doorkeeper.left(self.guard)
+            self._inside.discard(happened.value)
             self._failed = False
 
 
+BRIEF: frozenset[End] = frozenset({"chain.control"})
+"""Where every command is a connection."""
 HANDSHAKE_FAILED = "its handshake failed: no CURVE, another server's key, a replay, or silence"
 NO_ZMTP = "it spoke no ZMTP 3"
 UNKNOWN = "unknown: gone too soon"

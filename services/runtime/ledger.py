@@ -13,7 +13,7 @@ import os
 import sqlite3
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple, Self
@@ -24,7 +24,9 @@ from protocols.messages import Metadata, Setback
 
 from .disk import is_damage
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
+_ADDED = {2: "replay_of INTEGER", 3: "image_checksum INTEGER"}
+"""What the version behind each of these added to the table of frames."""
 _BEFORE_REPLAYS = 2
 LONGEST_NAME = 512
 """Characters of a parent_id, `protocols.bounds.ParentId`."""
@@ -39,7 +41,8 @@ CREATE TABLE frames (
     accepted_unix REAL NOT NULL,
     attempt INTEGER NOT NULL DEFAULT 1,
     outcome TEXT,                   -- NULL while open
-    replay_of INTEGER               -- the dead letter that this is another try at, or NULL
+    replay_of INTEGER,              -- the dead letter that this is another try at
+    image_checksum INTEGER          -- NULL when not known
 );
 -- How often a parent_id was sent: the second one becomes `name#2`.
 CREATE TABLE repeats (parent_id TEXT PRIMARY KEY, times INTEGER NOT NULL) WITHOUT ROWID;
@@ -73,6 +76,8 @@ class NewFrame(NamedTuple):
     reference: str | None
     replay_of: int | None = None
     """The dead letter that this is another try at."""
+    image_checksum: int | None = None
+    """Tells a repeated offer from another image under its number."""
 
 
 class Ended(NamedTuple):
@@ -127,7 +132,7 @@ class Ledger:
             self.run = self.about("run") or ""
         except (sqlite3.Error, ValueError) as error:
             raise LedgerError(f"{path}: not a usable ledger: {error}") from error
-        if version != SCHEMA_VERSION and not (read_only and version == _BEFORE_REPLAYS):
+        if version != SCHEMA_VERSION and not (read_only and version in _ADDED):
             raise LedgerError(
                 f"{path}: ledger version {version}; this program reads {SCHEMA_VERSION}"
             )
@@ -136,9 +141,11 @@ class Ledger:
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=NORMAL")
         if self._db.execute("SELECT 1 FROM sqlite_master WHERE name='frames'").fetchone():
-            if self.about("version") == str(_BEFORE_REPLAYS):
+            version = int(self.about("version") or 0)
+            if version in _ADDED:
                 self._db.execute("BEGIN IMMEDIATE")
-                self._db.execute("ALTER TABLE frames ADD COLUMN replay_of INTEGER")
+                for before in range(version, SCHEMA_VERSION):
+                    self._db.execute(f"ALTER TABLE frames ADD COLUMN {_ADDED[before]}")
                 self._set("version", str(SCHEMA_VERSION))
                 self._db.execute("COMMIT")
             return
@@ -181,7 +188,7 @@ class Ledger:
         now = self._wall_clock()
         with self._on_disk(), self._transaction():
             next_seq = self.highest() + 1
-            for key, metadata, reference, replay_of in frames:
+            for key, metadata, reference, replay_of, image_checksum in frames:
                 known = self._db.execute("SELECT seq FROM frames WHERE key=?", (key,)).fetchone()
                 if known is not None:
                     answers.append((known[0], False))
@@ -190,7 +197,7 @@ class Ledger:
                 encoded = msgspec.msgpack.encode(known_as)
                 self._db.execute(
                     "INSERT INTO frames (seq, key, parent_id, metadata, reference, accepted_unix,"
-                    " replay_of) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                    " replay_of, image_checksum) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                     (
                         next_seq,
                         key,
@@ -199,6 +206,7 @@ class Ledger:
                         _as_bytes(reference),
                         now,
                         replay_of,
+                        image_checksum,
                     ),
                 )
                 if keep_image is not None:
@@ -269,12 +277,25 @@ class Ledger:
 
     def replays(self) -> dict[int, tuple[int, str | None]]:
         """Return of each dead letter that was replayed: (seq, outcome or None) of its replay."""
-        if self._version == _BEFORE_REPLAYS:
+        if self._version <= _BEFORE_REPLAYS:
             return {}
         rows = self._db.execute(
             "SELECT replay_of, seq, outcome FROM frames WHERE replay_of IS NOT NULL ORDER BY seq"
         )
         return {replay_of: (seq, outcome) for replay_of, seq, outcome in rows}
+
+    def last_of(self, path: str) -> tuple[str, int, str | None] | None:
+        """Return (key, seq, outcome or None) of the last frame whose key is a path and a space on.
+
+        That is how files are named: path, size, time of the last change.
+        """
+        with self._named():
+            row = self._db.execute(
+                "SELECT key, seq, outcome FROM frames WHERE key > ? AND key < ?"
+                " ORDER BY seq DESC LIMIT 1",
+                (f"{path} ", f"{path}!"),
+            ).fetchone()
+        return None if row is None else (str(row[0]), int(row[1]), row[2])
 
     def others_wrote(self) -> bool:
         """Say whether another connection has committed anything since this was asked last."""
@@ -291,6 +312,11 @@ class Ledger:
         """Return what a frame was accepted with; None if it is unknown."""
         row = self._db.execute("SELECT metadata FROM frames WHERE seq=?", (seq,)).fetchone()
         return None if row is None else msgspec.msgpack.decode(row[0], type=Metadata)
+
+    def image_checksum(self, seq: int) -> int | None:
+        """Return that of the image a frame was accepted with; None if it is not known."""
+        row = self._db.execute("SELECT image_checksum FROM frames WHERE seq=?", (seq,)).fetchone()
+        return None if row is None else row[0]
 
     def outcome(self, seq: int) -> str | None:
         """Return how a frame was closed; None while it is open, or unknown."""
@@ -333,7 +359,7 @@ class Ledger:
         """Return the highest sequence number; -1 when there is none."""
         return self._number("SELECT ifnull(max(seq), -1) FROM frames")
 
-    def outcomes(self) -> Iterator[tuple[int, str | None]]:
+    def outcomes(self) -> Generator[tuple[int, str | None], None, None]:
         """Stream (seq, outcome or None) in order: the ledger's half of the account."""
         with self._named():
             yield from self._db.execute("SELECT seq, outcome FROM frames ORDER BY seq")

@@ -109,8 +109,11 @@ class Pulse:
         self._due = 0.0
         self._process = psutil.Process()
 
-    def beat(self, *, now: bool = False) -> None:
-        """Send a beat if one is due. One that cannot leave is dropped: the next is newer."""
+    def beat(self, *, now: bool = False, wait_ms: int = 0) -> None:
+        """Send a beat if one is due. One that cannot leave is dropped: the next is newer.
+
+        A connection that was begun just now takes none yet; `wait_ms` is how long to wait for it.
+        """
         if not now and self._clock() < self._due:
             return
         self._due = self._clock() + BEAT_SECONDS
@@ -125,7 +128,7 @@ class Pulse:
                 "turned_away": turned_away(),
             },
         )
-        self._outlet.send(encode(beat))
+        self._outlet.send(encode(beat), timeout_ms=wait_ms)
 
     def _memory_mib(self) -> float:
         return round(float(self._process.memory_info().rss) / 2**20, 1)

@@ -40,6 +40,8 @@ class Problem(NamedTuple):
 
     key: Key
     said: str
+    name: str = ""
+    """Of the key, where its place in the file says less: `stage boxing.work`."""
 
 
 def read_settings(path: Path) -> tuple[dict[str, Any], str]:
@@ -99,10 +101,10 @@ def convert(settings: dict[str, Any], kind: type[T]) -> tuple[T | None, list[Pro
 def told(path: Path, text: str, problems: Iterable[Problem]) -> str:
     """Return one line a problem: file, line, key, and what is wrong."""
     lines = []
-    for key, said in problems:
+    for key, said, name in problems:
         line = None if path.suffix == ".json" else line_of(text, key)
         place = f"{path}:{line}" if line is not None else f"{path}"
-        lines.append(f"{place}: {spelt(key)}: {said}" if key else f"{place}: {said}")
+        lines.append(f"{place}: {name or spelt(key)}: {said}" if key else f"{place}: {said}")
     return "\n".join(lines)
 
 

@@ -5,7 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import (
+    Any,
+    Literal,
+    NamedTuple,
+    Protocol,
+    TypeVar,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 import msgspec
 
@@ -69,7 +78,19 @@ def parameters_from(stage: str, settings: Mapping[str, Any], kind: type[Paramete
     try:
         return msgspec.convert(dict(settings), kind)
     except (msgspec.ValidationError, ValueError) as error:
-        wrong = ParameterError(f"stage {stage}: {error}")
         place = _PLACE.search(str(error))
-        wrong.field = None if place is None else place["field"]
+        field = None if place is None else place["field"]
+        wrong = ParameterError(f"stage {stage}: {_said(str(error), field, settings, kind)}")
+        wrong.field = field
         raise wrong from error
+
+
+def _said(error: str, field: str | None, settings: Mapping[str, Any], kind: type[Any]) -> str:
+    """Return msgspec's sentence with what it leaves out: the choices there are, and what came."""
+    if field is None:
+        return error
+    sentence = _PLACE.split(error)[0]
+    expected = get_type_hints(kind).get(field)
+    if get_origin(expected) is Literal:
+        sentence = f"expected one of {', '.join(map(str, get_args(expected)))}"
+    return f"{field}: {sentence}, came {settings.get(field)!r:.80}"

@@ -12,14 +12,15 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Self, get_args
 
 import msgspec
 from msgspec import Meta, Struct, field
 
 from .durable import Durability
-from .settings_file import Key, Problem, SettingsError, convert, read_settings, told
+from .settings_file import Key, Problem, SettingsError, convert, read_settings, spelt, told
 
+IPC = "ipc://"
 _ADDRESS = r"^(tcp://[^\s:]+:\d{1,5}|tcp://\[[0-9A-Fa-f:]+\]:\d{1,5}|ipc:///\S+)$"
 Address = Annotated[str, Meta(pattern=_ADDRESS)]
 Positive = Annotated[int, Meta(ge=1, le=2**62)]
@@ -210,7 +211,8 @@ class Topology(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     def check(self) -> None:
         """Refuse what types alone cannot: no stage, duplicates, ports and paths out of range."""
         for problem in self.problems():
-            raise TopologyError(problem.said, key=problem.key)
+            name = problem.name or spelt(problem.key)
+            raise TopologyError(f"{name}: {problem.said}", key=problem.key)
 
     @property
     def is_open(self) -> bool:
@@ -234,26 +236,27 @@ class Topology(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
                 key: Key = ("stage", index, "parameters", name)
                 where = f"stage {table.name}.parameters.{name}"
                 if name not in table.stages:
-                    yield Problem(key, f"{where}: expected one of {', '.join(table.stages)}")
+                    yield Problem(key, f"expected one of {', '.join(table.stages)}", where)
                 elif not isinstance(value, dict):
-                    yield Problem(key, f"{where}: expected a table, came {value!r:.80}")
+                    yield Problem(key, f"expected a table, came {value!r:.80}", where)
         yield from self._unusable_addresses()
 
     def _unusable_addresses(self) -> Iterator[Problem]:
         used: dict[str, str] = {}
-        for (where, address), key in zip(self.addresses(), self._address_keys(), strict=True):
+        for (where, address), key in zip(self.addresses(), self.address_keys(), strict=True):
             wrong = _flaw_of(address)
             first = used.setdefault(_plain(address), where)
             if wrong is not None:
-                yield Problem(key, f"{where}: {wrong}")
+                yield Problem(key, wrong, where)
             elif first != where:
-                yield Problem(key, f"{where}: address {address} is used twice, also by {first}")
+                yield Problem(key, f"address {address} is used twice, also by {first}", where)
             elif self.is_open and not self.security.open_network and not is_local(address):
                 yield Problem(
                     key,
-                    f"{where}: other machines can reach {address}, and there are no keys. Set "
+                    f"other machines can reach {address}, and there are no keys. Set "
                     "security.keys to a folder that `haadflow keys new` has made, or "
                     "security.open_network = true if everybody there may use this chain",
+                    where,
                 )
 
     def _twice(self) -> Iterator[Problem]:
@@ -271,7 +274,7 @@ class Topology(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             names.add(table.name)
             hosted.update(table.hosted)
 
-    def _address_keys(self) -> list[Key]:
+    def address_keys(self) -> list[Key]:
         """Return the key of each of `addresses()` in the file."""
         numbers = {table.name: index for index, table in enumerate(self.stage)}
         keys: list[Key] = []
@@ -307,6 +310,10 @@ def _in_words(problem: Problem) -> Problem:
         (_STAGE_NAME, "expected small letters, digits and _, as its file in services/ is called"),
     ):
         said = said.replace(f"Expected `str` matching regex {pattern!r}", words)
+    if problem.key[-1:] == ("durability",):
+        said = said.replace(
+            "Invalid enum value", f"expected {', '.join(get_args(Durability))}; got"
+        )
     return problem._replace(said=said)
 
 
@@ -328,6 +335,8 @@ def _flaw_of(address: str) -> str | None:
     host, _, port = address.removeprefix("tcp://").rpartition(":")
     if "*" in host:
         return f"{address}: others connect to it; expected a host's name or number, not *"
+    if re.fullmatch(r"\[.*\]|\d+(\.\d+){3}", host) and _ip(host) is None:
+        return f"{address}: {host} is no IP address"
     return None if 1 <= int(port) <= 65535 else f"port {port}; expected 1 to 65535"
 
 
@@ -336,19 +345,25 @@ def _plain(address: str) -> str:
     if address.startswith("ipc://"):
         return f"ipc://{os.path.normpath(address.removeprefix('ipc://'))}"
     host, _, port = address.removeprefix("tcp://").rpartition(":")
-    host = host.lower()
-    return f"tcp://{'127.0.0.1' if host == 'localhost' else host}:{int(port)}"
+    host = "127.0.0.1" if host.lower() == "localhost" else host.lower()
+    return f"tcp://{_ip(host) or host}:{int(port)}"
 
 
 def is_local(address: str) -> bool:
     """Say whether only processes of this machine can reach an address."""
     if address.startswith("ipc://"):
         return True
-    host = address.removeprefix("tcp://").rpartition(":")[0].strip("[]")
+    host = address.removeprefix("tcp://").rpartition(":")[0]
+    number = _ip(host)
+    return host == "localhost" if number is None else number.is_loopback
+
+
+def _ip(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """Return the number of a host that is given by its number, [] around it or not."""
     try:
-        return ipaddress.ip_address(host).is_loopback
+        return ipaddress.ip_address(host.strip("[]"))
     except ValueError:
-        return host == "localhost"
+        return None
 
 
 STAGES = ("quality_gate", "preprocessing", "clustering", "boxing")

@@ -15,6 +15,8 @@ from .topology import StageTable, Topology
 from .worker import Worker
 
 IDLE_MS = 100
+FIRST_BEAT_MS = 1_000
+"""So long a worker waits for the supervisor's end before it asks for work all the same."""
 
 
 def run(topology: Topology, table: StageTable, stages: Sequence[Stage]) -> None:
@@ -57,6 +59,8 @@ def run(topology: Topology, table: StageTable, stages: Sequence[Stage]) -> None:
         curve=keyring.connect("worker", "chain.beats"),
     )
     log.info("worker.ready")
+    # Heard before its first frame: one that hangs there would be taken for one that compiles.
+    pulse.beat(now=True, wait_ms=FIRST_BEAT_MS)
     worker.ask()
     while not stop:
         worker.step(IDLE_MS)

@@ -5,14 +5,17 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Mapping
 from pathlib import Path
 
 import psutil
 
+from .wait import until
+
 COMMAND = (sys.executable, "-c", "from services.cli import main; main()")
 DEADLINE_S = 240.0
+LOOK_S = 0.05
+"""Between two looks at which processes there are."""
 
 
 def haadflow(
@@ -73,7 +76,17 @@ def services_of(pid: int) -> dict[str, psutil.Process]:
 
 def wait_for_services(pid: int, count: int) -> dict[str, psutil.Process]:
     """Return a supervisor's services when so many are there."""
-    deadline = time.monotonic() + 60
-    while len(services := services_of(pid)) < count:
-        assert time.monotonic() < deadline, f"only {sorted(services)} started"
-    return services
+
+    def started() -> dict[str, psutil.Process] | None:
+        found = services_of(pid)
+        return found if len(found) >= count else None
+
+    found = until(
+        started,
+        [psutil.Process(pid)],
+        deadline_s=60,
+        look_s=LOOK_S,
+        said=lambda: f"only {sorted(services_of(pid))} started",
+    )
+    assert found is not None
+    return found

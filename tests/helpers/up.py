@@ -7,18 +7,25 @@ import re
 import shutil
 import socket
 import tempfile
-import time
 from collections.abc import Mapping
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
 import psutil
 
+from protocols.messages import Command
+from services.chain import ask
+from services.runtime.topology import Topology
+
 from .command import haadflow
+from .wait import until
 
 SHIPPED = Path(__file__).parents[2] / "deploy" / "topology.toml"
 FEW_CORES = SHIPPED.with_name("few-cores.toml")
+LOOK_S = 0.05
+"""Between two looks: services report some times a second."""
 PAIRS = Path(__file__).with_name("pairs.toml")
 
 
@@ -62,13 +69,14 @@ class Up:
         self.topology.write_text(text.replace('"haadflow-out"', json.dumps(str(self.out))))
         started = haadflow("up", "--topology", self.topology, env=env)
         assert started.returncode == 0, started.stderr
+        self._chain = Topology.load(self.topology)
         self.pid = self.status()["pid"]
 
     def status(self) -> dict[str, Any]:
-        done = haadflow("status", "--json", "--topology", self.topology)
-        assert done.returncode == 0, done.stderr
-        figures: dict[str, Any] = json.loads(done.stdout)
-        return figures
+        """Return what `haadflow status --json` prints, without a process for each look."""
+        answer = ask(self._chain, Command(verb="status"))
+        assert answer.ok, answer.text
+        return answer.figures
 
     def until(
         self,
@@ -76,14 +84,36 @@ class Up:
         *,
         deadline_s: float = 120.0,
     ) -> dict[str, Any]:
-        deadline = time.monotonic() + deadline_s
-        while not done(figures := self.status()):
-            assert time.monotonic() < deadline, figures
+        """Return the first figures that `done` is true of; the supervisor is there meanwhile."""
+        figures: dict[str, Any] = {}
+
+        def look() -> bool:
+            figures.update(self.status())
+            return bool(done(figures))
+
+        supervisor = psutil.Process(self.pid)
+        said = partial(str, figures)
+        until(look, [supervisor], deadline_s=deadline_s, look_s=LOOK_S, said=said)
         return figures
 
+    def until_ended(self, accepted: int) -> dict[str, Any]:
+        """Return the figures when source and sink both report so many frames, and none is open.
+
+        Each reports by itself, so one may be behind the other.
+        """
+        return self.until(
+            lambda figures: (
+                figures["accepted"] == accepted
+                and figures["located"] + figures["rejected"] + figures["failed"] == accepted
+                and figures["open"] == 0
+            )
+        )
+
     def scale(self, setting: str) -> None:
-        done = haadflow("scale", setting, "--topology", self.topology)
-        assert done.returncode == 0, done.stderr
+        """Do what `haadflow scale` does."""
+        stage, workers = setting.split("=")
+        answer = ask(self._chain, Command(verb="scale", stage=stage, workers=int(workers)))
+        assert answer.ok, answer.text
 
     def processes(self, beginning: str) -> list[psutil.Process]:
         """Return the services whose name begins so, as `preprocessing.worker`."""

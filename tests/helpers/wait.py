@@ -17,6 +17,7 @@ def until(
     alive: Sequence[psutil.Process],
     *,
     deadline_s: float = 120.0,
+    look_s: float = LOOK_S,
     said: Callable[[], str] = lambda: "",
 ) -> Found:
     """Return what `done` returns as soon as it is true; fail when one of `alive` ends before.
@@ -25,7 +26,7 @@ def until(
     """
     deadline = time.monotonic() + deadline_s
     while not (found := done()):
-        ended, _ = psutil.wait_procs(alive, timeout=LOOK_S)
+        ended, _ = psutil.wait_procs(alive, timeout=look_s)
         assert not ended, f"{ended} ended meanwhile\n{said()}"
         assert time.monotonic() < deadline, f"it did not happen\n{said()}"
     return found

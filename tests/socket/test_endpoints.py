@@ -9,10 +9,13 @@ import sys
 from pathlib import Path
 
 import pytest
+import zmq
 
 from services.runtime.endpoints import (
+    ANSWERS_HELD,
     UNIX_SOCKET_HOLDS,
     AddressError,
+    Dispatcher,
     Inlet,
     Outlet,
     Visit,
@@ -81,6 +84,45 @@ inlet.close(0)
         check=False,
     )
     assert done.stdout == "alive\n", done.stderr
+
+
+def test_a_peer_that_reads_no_answers_is_held_a_bounded_number_and_others_get_theirs(
+    tmp_path: Path,
+) -> None:
+    dispatcher = Dispatcher(f"ipc://{tmp_path}/in", waiting=16)
+    with zmq.Context() as context:
+        deaf, good = context.socket(zmq.DEALER), context.socket(zmq.DEALER)
+        for peer in (deaf, good):
+            peer.setsockopt(zmq.LINGER, 0)
+            peer.setsockopt(zmq.RCVHWM, 1)
+            peer.connect(dispatcher.address)
+        peers: dict[bytes, bytes] = {}
+
+        def asked_by(peer: zmq.Socket[bytes], name: bytes) -> bytes:
+            peer.send(name)
+            until(
+                lambda: name in peers,
+                lambda: peers.update({bytes(p[0]): w for w, p in came(dispatcher)}),
+            )
+            return peers[name]
+
+        answer, in_the_kernel = [b"x" * 1_000], 5_000
+        to_deaf = asked_by(deaf, b"deaf")
+        until(lambda: not dispatcher.send(to_deaf, answer), no_turn)
+        sent = sum(dispatcher.send(to_deaf, answer) for _ in range(2 * ANSWERS_HELD))
+        assert sent < in_the_kernel
+        assert dispatcher.send(asked_by(good, b"good"), [b"yours"])
+        assert good.recv() == b"yours"
+        # Once it reads, it is answered again.
+        until(lambda: dispatcher.send(to_deaf, answer), deaf.recv)
+        for peer in (deaf, good):
+            peer.close()
+    dispatcher.close(0)
+
+
+def came(dispatcher: Dispatcher) -> list[tuple[bytes, list[memoryview]]]:
+    found = dispatcher.receive()
+    return [] if found is None else [found]
 
 
 def test_a_port_that_is_taken_is_named() -> None:

@@ -22,9 +22,11 @@ from protocols.messages import (
     SurveyImage,
 )
 from services.account import read_account
+from services.cli.write import write_results
 from services.coordinate_sink import CoordinateSink
-from services.results import ResultStore
+from services.results import ResultStore, Writer
 from services.runtime.endpoints import Inlet, Outlet, Requester
+from services.runtime.ledger import Ledger, NewFrame
 from services.runtime.places import Places
 from services.runtime.topology import Topology
 from services.source import Source
@@ -153,3 +155,18 @@ def test_an_account_can_be_read_while_the_disk_is_full(topology: Topology, place
     fill(places.out / "filler")
     assert read_account(places).closes
     source.close()
+
+
+def test_tables_that_find_no_room_name_the_folder_and_leave_it_as_it_was(places: Places) -> None:
+    with (
+        Ledger(places.ledger) as ledger,
+        ResultStore(places.results, writer=Writer.this()) as store,
+    ):
+        ledger.accept([NewFrame("a", Metadata(parent_id="a", source="a"), None)])
+        store.commit([located(0, run=ledger.run)])
+        before = sorted(places.out.iterdir())
+        fill(places.hidden / "filler")
+        with pytest.raises(OSError, match="No space left on device") as raised:
+            write_results(places, pictures=0)
+    assert raised.value.filename == str(places.out)
+    assert sorted(places.out.iterdir()) == before

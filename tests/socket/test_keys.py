@@ -187,6 +187,22 @@ def test_who_may_not_get_in_is_logged_with_its_address_and_good_ones_notice_noth
         intruder.__exit__(None, None, None)
 
 
+def test_a_part_above_the_limit_ends_the_connection_which_is_logged(
+    keys: KeyFolder, log: Log
+) -> None:
+    keyring = Keyring(keys.path)
+    inlet = Inlet(ANYWHERE, curve=keyring.listen("sink.results"), largest_part=1_000)
+    outlet = Outlet(inlet.address, curve=keyring.connect("worker", "sink.results"))
+    until(lambda: outlet.send([bytes(1_001)]), lambda: None)
+    ended = {"event": "peer.left", "end": "sink.results"}
+    until(lambda: any(ended.items() <= entry.items() for entry in log), lambda: None)
+    assert inlet.receive() is None
+    # What leaves before the other end has noticed is lost with the connection.
+    until(inlet.receive, lambda: outlet.send([b"good"]))
+    for socket in (inlet, outlet):
+        socket.close(0)
+
+
 def test_a_recording_of_a_connection_shows_nothing_and_gets_nobody_in_when_played_back(
     offers: Offers, log: Log
 ) -> None:

@@ -30,7 +30,7 @@ from protocols.messages import (
 )
 from services.dead_letters import DeadLetters, NotReplayed
 from services.detectors.client import Detector, NotAccepted
-from services.detectors.files import ReadImage, ReadLimits, read_image
+from services.detectors.files import ReadImage, ReadLimits, read_reference
 from services.files_run import FilesRun
 from services.files_run import accept_files as accept_run
 from services.reception import OFFERS_A_TURN
@@ -390,12 +390,12 @@ def test_a_reader_that_breaks_buries_its_file_only(
     for path in (good, bad):
         cv2.imwrite(str(path), IMAGE)
 
-    def breaks(path: Path, *, limits: ReadLimits) -> ReadImage:
-        if path == bad:
+    def breaks(reference: str, *, limits: ReadLimits) -> ReadImage:
+        if reference == str(bad):
             raise MemoryError("no 3 TiB here")
-        return read_image(path, limits=limits)
+        return read_reference(reference, limits=limits)
 
-    monkeypatch.setattr("services.intake.read_image", breaks)
+    monkeypatch.setattr("services.intake.read_reference", breaks)
     accept_files(places, bad, good)
     around = Around(topology, places)
     around.until(lambda: around.failed and around.frames)
@@ -683,6 +683,58 @@ def test_a_detector_that_counts_anew_in_its_old_session_is_refused(around: Aroun
     assert "draws a new session" in refused.reason
     assert isinstance(fresh, Accepted)
     assert fresh.seq == 1
+
+
+def test_another_image_under_a_number_that_was_accepted_is_refused_also_when_it_has_ended(
+    around: Around,
+) -> None:
+    first, other = offer(1), offer(1, IMAGE + 1)
+    accepted, refused = around.answers(first, other)
+    around.until(lambda: around.frames)
+    assert np.array_equal(around.frames[0].image, IMAGE)
+    around.close_frames(0)
+    around.until(lambda: around.source.open == 0)
+    around.restart()
+    repeat, later = around.answers(first, other)
+    assert isinstance(accepted, Accepted)
+    assert accepted == repeat
+    for answer in (refused, later):
+        assert isinstance(answer, Refused)
+        assert "was accepted before, as p1, with another image" in answer.reason
+    assert around.source.accepted == 1
+
+
+def test_of_two_images_at_once_under_one_number_the_first_is_accepted(around: Around) -> None:
+    detector = Requester(around.offers)
+    for image in (IMAGE, IMAGE + 1):
+        detector.send(encode(offer(1, image)))
+    answers: list[str] = []
+
+    def look() -> None:
+        around.turn()
+        if (parts := detector.receive()) is not None:
+            answers.append(type(decode(parts, expect=(Accepted, Refused))).__name__)
+
+    until(lambda: len(answers) == 2 and around.frames, look)
+    detector.close(0)
+    assert sorted(answers) == ["Accepted", "Refused"]
+    assert np.array_equal(around.frames[0].image, IMAGE)
+
+
+def test_gaps_late_numbers_and_two_detectors_with_the_same_ones_make_one_frame_an_offer(
+    around: Around,
+) -> None:
+    numbers = (1, 2, 2, 9, 5, 1, 3)
+    one = [offer(number, IMAGE + number) for number in numbers]
+    two = [msgspec.structs.replace(each, session="two") for each in one]
+    both = [each for pair in zip(one, two, strict=True) for each in pair]
+    answers = around.answers(*both)
+    seqs = [answer.seq for answer in answers if isinstance(answer, Accepted)]
+    assert len(seqs) == len(both)
+    sessions = [dict(zip(numbers, seqs[start::2], strict=True)) for start in (0, 1)]
+    assert [seqs[start::2] for start in (0, 1)] == [[of[n] for n in numbers] for of in sessions]
+    assert {*sessions[0].values(), *sessions[1].values()} == set(range(10))
+    assert around.source.accepted == 10
 
 
 def test_a_repeat_of_a_frame_that_was_given_another_name_is_a_repeat(around: Around) -> None:

@@ -21,7 +21,7 @@ from protocols.messages import (
 )
 from services.runtime.endpoints import Inlet, Outlet, Requester, Socket
 from services.runtime.topology import Topology
-from services.runtime.worker import Worker
+from services.runtime.worker import PREFETCH, Worker
 from services.stage_queue import StageQueue
 from tests.helpers.hostile_wire import HOSTILE
 from tests.helpers.lists import ListInbox, ListOutbox
@@ -118,6 +118,37 @@ def test_a_worker_gets_as_many_frames_as_it_asked_for(chain: Chain) -> None:
     until(lambda: chain.queue.dispatch.waiting == 1, chain.queue.step)
     requester.send(encode(Credit(frames=1, outstanding=2, done=(("r", 0),))))
     assert chain.next_frame(requester).envelope.seq == 2
+
+
+def test_a_worker_ten_times_slower_does_a_tenth_and_its_fellow_never_waits_for_it(
+    chain: Chain,
+) -> None:
+    """Slower in turns, not in seconds: the one says done ten times between two of the other's."""
+    turns, times = 10, 10
+    slow, fast = chain.worker_socket(), chain.worker_socket()
+    for requester in (slow, fast):
+        requester.send(encode(Credit(frames=PREFETCH, outstanding=PREFETCH)))
+    until(lambda: len(chain.queue.dispatch.workers) == 2, chain.queue.step)
+    chain.push(*range(turns * (times + 1) + PREFETCH))
+
+    def work(requester: Requester) -> int:
+        done = chain.next_frame(requester)
+        assert done.envelope.attempt == 1
+        credit = Credit(frames=1, outstanding=PREFETCH, done=(done.envelope.key,))
+        requester.send(encode(credit))
+        return done.envelope.seq
+
+    by_fast: list[int] = []
+    by_slow: list[int] = []
+    for _ in range(turns):
+        by_fast += [work(fast) for _ in range(times)]
+        by_slow.append(work(slow))
+    until(lambda: chain.queue.dispatch.figures.done == turns * (times + 1), chain.queue.step)
+    assert len({*by_fast, *by_slow}) == turns * (times + 1)
+    assert by_fast == sorted(by_fast)
+    # What the slow one has in reserve is all that waits for it: no frame of the rest is behind it.
+    assert set(range(max(by_slow))) - {*by_fast, *by_slow} == set()
+    assert chain.queue.dispatch.figures.redelivered == 0
 
 
 def test_the_frames_of_a_worker_that_vanishes_go_to_another(chain: Chain) -> None:

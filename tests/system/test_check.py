@@ -34,6 +34,18 @@ def test_a_stages_parameter_is_named_with_file_and_line(tmp_path: Path) -> None:
     done = haadflow("check", "--topology", path)
     assert done.returncode == 2
     assert f"{path}:{number}: stage[3].parameters.algorithm: stage boxing: " in done.stderr
+    assert "algorithm: expected one of 1, 2, came 3" in done.stderr
+
+
+def test_folders_that_cannot_be_are_named_and_none_is_made(tmp_path: Path) -> None:
+    path = tmp_path / "chain.toml"
+    text = SHIPPED.read_text().replace('"haadflow-out"', f'"{path}/out"')
+    path.write_text(text.replace("tcp://127.0.0.1:5841", f"ipc://{tmp_path}/none/work"))
+    done = haadflow("check", "--topology", path)
+    assert done.returncode == 2
+    assert f":5: chain.out: {path} is a file; expected a folder" in done.stderr
+    assert f": stage boxing.work: there is no folder {tmp_path}/none" in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["chain.toml"]
 
 
 def test_images_and_their_table_are_checked_and_nothing_is_written(tmp_path: Path) -> None:

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import json
 import socket
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 
 import numpy as np
+import psutil
 import pytest
 import zmq
 
@@ -26,6 +26,7 @@ from tests.helpers.hostile_bytes import raw_visits
 from tests.helpers.hostile_wire import HOSTILE, Parts, wire
 from tests.helpers.soak import soak
 from tests.helpers.up import Up
+from tests.helpers.wait import until
 from tests.helpers.wire_examples import EXAMPLES
 
 pytestmark = [pytest.mark.system, soak]
@@ -83,9 +84,12 @@ class Besieged:
         self._detector.send(particle(96) + np.uint8(self.sent % 8))
         self._detector.flush()
         self.sent += 1
-        deadline = time.monotonic() + 30
-        while self.located() < self.sent:
-            assert time.monotonic() < deadline, f"no good frame flows after {after}"
+        until(
+            lambda: self.located() >= self.sent,
+            [psutil.Process(self.up.pid)],
+            deadline_s=30,
+            said=lambda: f"no good frame flows after {after}",
+        )
 
     def located(self) -> int:
         results = Places(self.up.out).results
@@ -120,7 +124,9 @@ def logged(besieged: Besieged, service: str) -> list[dict[str, object]]:
 
 
 def memory_of(besieged: Besieged) -> dict[str, float]:
-    return dict(besieged.up.status()["memory_mib"])
+    """Return each process's, when all have reported."""
+    figures = besieged.up.until(lambda f: len(f["memory_mib"]) >= len(f["processes"]))
+    return dict(figures["memory_mib"])
 
 
 def test_whatever_comes_it_is_counted_and_named_and_the_next_good_frame_flows(
@@ -145,9 +151,8 @@ def test_whatever_comes_it_is_counted_and_named_and_the_next_good_frame_flows(
         besieged.good_frame_flows(after=f"a valid {kind} where none belongs")
 
     connections = {service_of(where) for where in besieged.addresses}
-    figures = besieged.up.until(
-        lambda figures: connections <= set(figures["bad_input"]) and figures["open"] == 0
-    )
+    besieged.up.until_ended(besieged.sent)
+    figures = besieged.up.until(lambda figures: connections <= set(figures["bad_input"]))
     after = memory_of(besieged)
     assert set(after) == set(before), "a process died"
     grown = {name: after[name] - before[name] for name in after}

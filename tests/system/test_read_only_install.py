@@ -27,6 +27,7 @@ WARM = ("-c", "from services.cli import main; main()", "warm")
 def image(tmp_path_factory: pytest.TempPathFactory) -> Install:
     """An install that was warmed when it was built, copied in layers since, and sealed."""
     built = Install(tmp_path_factory.mktemp("built") / "site-packages")
+    built.take_kernels_of_checkout(but="box")
     done = built.run(*WARM, environment=NOWHERE)
     assert done.returncode == 0, done.stderr
     assert f"kernels compiled and kept in {built.site}/pipeline/__pycache__" in done.stdout

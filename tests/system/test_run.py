@@ -10,10 +10,10 @@ import shutil
 import signal
 import socket
 import subprocess
-import time
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 
 from pipeline import process
@@ -22,7 +22,8 @@ from services.megalibrary import write_megalibrary
 from services.runtime.ledger import Ledger, LedgerError
 from services.runtime.places import Places
 from tests.helpers.command import COMMAND, environment, haadflow, start, wait_for_services
-from tests.helpers.garbage import make_garbage
+from tests.helpers.garbage import make_garbage, particle, png
+from tests.helpers.wait import until
 
 pytestmark = pytest.mark.system
 
@@ -65,19 +66,17 @@ def account_of(out: Path) -> dict[str, int]:
     return account
 
 
-def wait_until_streaming(out: Path) -> None:
+def wait_until_streaming(out: Path, running: subprocess.Popen[str]) -> None:
     """Return when some frames are closed and most are open."""
-    deadline = time.monotonic() + 60
-    places = Places(out)
-    while time.monotonic() < deadline:
+
+    def streams() -> bool:
         try:
-            with Ledger(places.ledger, read_only=True) as ledger:
-                accepted, still_open = ledger.accepted(), ledger.open_count()
+            with Ledger(Places(out).ledger, read_only=True) as ledger:
+                return 0 < ledger.open_count() < ledger.accepted() - 20
         except LedgerError:
-            continue
-        if 0 < still_open < accepted - 20:
-            return
-    pytest.fail("the stream did not begin")
+            return False
+
+    until(streams, [psutil.Process(running.pid)], deadline_s=60)
 
 
 def test_every_image_becomes_a_row_and_the_account_closes(undisturbed: Path) -> None:
@@ -122,9 +121,12 @@ def test_the_same_command_again_changes_nothing(
     library: Path, undisturbed: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
-    for _ in range(2):
-        assert haadflow("run", library, "--out", out, "--pictures", "0").returncode == 0
+    shutil.copytree(undisturbed, out)
+    again = haadflow("run", library, "--out", out, "--pictures", "0")
+    assert again.returncode == 0, again.stderr
+    assert "nothing new" in again.stderr
     assert boxes_of(out) == boxes_of(undisturbed)
+    assert account_of(out) == account_of(undisturbed)
 
 
 def test_workers_that_host_all_stages_find_the_same(
@@ -177,16 +179,22 @@ def test_garbage_becomes_rows_and_the_rest_goes_on(library: Path, tmp_path: Path
 def test_whatever_is_killed_no_frame_is_lost(
     victim: str, how: signal.Signals, library: Path, undisturbed: Path, tmp_path: Path
 ) -> None:
+    """And JSON on standard output is all there is."""
     out = tmp_path / "out"
-    running = start("run", library, "--out", out, "--pictures", "0")
-    try:
-        services = wait_for_services(running.pid, CHAIN)
-        wait_until_streaming(out)
-        services[victim].send_signal(how)
-        output, _ = running.communicate(timeout=240)
-    finally:
-        running.kill()
-    assert running.returncode == 0, output
+    command = [*COMMAND, "run", str(library), "--out", str(out), "--pictures", "0", "--json"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment()
+    ) as running:
+        try:
+            services = wait_for_services(running.pid, CHAIN)
+            wait_until_streaming(out, running)
+            services[victim].send_signal(how)
+            output, complaints = running.communicate(timeout=240)
+        finally:
+            running.kill()
+    assert running.returncode == 0, complaints
+    assert json.loads(output)["closes"]
+    assert "service.died" in Places(out).supervisor_log.read_text()
     assert boxes_of(out) == boxes_of(undisturbed)
     assert haadflow("verify", out).returncode == 0
 
@@ -197,7 +205,7 @@ def test_a_killed_run_goes_on_and_leaves_nothing_running(
     out = tmp_path / "out"
     running = start("run", library, "--out", out, "--pictures", "0")
     services = wait_for_services(running.pid, CHAIN)
-    wait_until_streaming(out)
+    wait_until_streaming(out, running)
     running.kill()
     running.communicate(timeout=10)
     for service in services.values():
@@ -216,7 +224,7 @@ def test_ctrl_c_ends_with_130_and_the_same_command_goes_on(
     out = tmp_path / "out"
     running = start("run", library, "--out", out, "--pictures", "0")
     services = wait_for_services(running.pid, CHAIN)
-    wait_until_streaming(out)
+    wait_until_streaming(out, running)
     running.send_signal(signal.SIGINT)
     output, _ = running.communicate(timeout=60)
     assert running.returncode == 130, output
@@ -258,35 +266,19 @@ def test_what_is_no_folder_is_named(library: Path, tmp_path: Path) -> None:
 
 
 def test_a_note_on_sockets_that_was_cut_short_removes_nothing_of_others(
-    library: Path, tmp_path: Path
+    library: Path, undisturbed: Path, tmp_path: Path
 ) -> None:
-    few = sorted(library.glob("*.png"))[:2]
     out = tmp_path / "out"
-    assert haadflow("run", *few, "--out", out, "--pictures", "0").returncode == 0
+    shutil.copytree(undisturbed, out)
     Places(out).sockets.write_bytes(b"")
-    more = sorted(library.glob("*.png"))[:3]
+    one_more = tmp_path / "one more.png"
+    one_more.write_bytes(png(particle(96)))
     with socket.socket(socket.AF_UNIX) as mine:
         mine.bind(str(tmp_path / "mine.sock"))
-        done = haadflow("run", *more, "--out", out, "--pictures", "0", cwd=tmp_path)
+        done = haadflow("run", library, one_more, "--out", out, "--pictures", "0", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
+    assert len(rows(out, "frames.csv")) == N + 1
     assert (tmp_path / "mine.sock").is_socket()
-
-
-def test_json_on_standard_output_is_all_there_is_when_a_worker_dies(
-    library: Path, tmp_path: Path
-) -> None:
-    out = tmp_path / "out"
-    command = [*COMMAND, "run", str(library), "--out", str(out), "--pictures", "0", "--json"]
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment()
-    ) as running:
-        services = wait_for_services(running.pid, CHAIN)
-        wait_until_streaming(out)
-        services["boxing.worker"].kill()
-        output, complaints = running.communicate(timeout=240)
-    assert running.returncode == 0, complaints
-    assert json.loads(output)["closes"]
-    assert "service.died" in Places(out).supervisor_log.read_text()
 
 
 def test_a_name_that_is_not_utf8_is_refused_for_the_output(library: Path, tmp_path: Path) -> None:
@@ -307,9 +299,7 @@ def test_sigterm_while_pictures_are_drawn_ends_with_130_and_leaves_no_half_file(
         if path.is_file() and path.suffix:
             path.unlink()
     running = start("export", out, "--pictures", str(N))
-    deadline = time.monotonic() + 60
-    while not (out / "frames.csv").exists():
-        assert time.monotonic() < deadline
+    until((out / "frames.csv").exists, [psutil.Process(running.pid)])
     running.send_signal(signal.SIGTERM)
     output, _ = running.communicate(timeout=60)
     assert running.returncode == 130, output
@@ -350,7 +340,7 @@ def test_a_second_run_into_the_same_folder_is_refused_and_changes_nothing(
     out, other = tmp_path / "out", tmp_path / "other"
     write_megalibrary(other, 2, seed=9, sizes=(96,))
     running = start("run", library, "--out", out, "--pictures", "0")
-    wait_until_streaming(out)
+    wait_until_streaming(out, running)
     second = haadflow("run", other, "--out", out)
     output, _ = running.communicate(timeout=240)
     assert second.returncode == 2

@@ -38,11 +38,12 @@ def test_a_folder_gives_its_images_in_natural_order(tmp_path: Path) -> None:
         "B1.jpg",
         "c.jpeg",
         "d.npy",
+        "e.DM3",
         "10.png",
         "9.png",
     ]
     shuffled = random.Random(1).sample(names, len(names))  # noqa: S311 - an order, no secret
-    _tree(tmp_path, *shuffled, "notes.txt", "image.dm3", "metadata.csv", "png", ".hidden.png")
+    _tree(tmp_path, *shuffled, "notes.txt", "image.msa", "metadata.csv", "png", ".hidden.png")
     assert _names(find_images([tmp_path]), tmp_path) == [
         "9.png",
         "10.png",
@@ -53,6 +54,7 @@ def test_a_folder_gives_its_images_in_natural_order(tmp_path: Path) -> None:
         "B1.jpg",
         "c.jpeg",
         "d.npy",
+        "e.DM3",
     ]
 
 

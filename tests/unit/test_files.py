@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -313,10 +312,3 @@ def test_real_micrographs_are_read_in_their_own_numbers(data_dir: Path) -> None:
     assert {n for n, each in read.items() if each.notes} == {"55"}
     # Their TIFF tags hold no unit, their JPEGs a print resolution: no pixel size is invented.
     assert all(each.pixel_size_nm is None for each in read.values())
-
-
-@pytest.mark.realdata
-def test_microscope_formats_without_a_reader_are_refused_with_a_reason(data_dir: Path) -> None:
-    for path in (data_dir / "formats").iterdir():
-        with pytest.raises(UnreadableImage, match=re.escape("not an image: begins with")):
-            read_image(path)

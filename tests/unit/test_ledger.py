@@ -91,13 +91,28 @@ def test_a_newer_ledger_is_refused(path: Path) -> None:
         Ledger(path)
 
 
-def test_a_ledger_from_before_replays_is_taken_on(path: Path) -> None:
+def older(path: Path, version: int, *lacks: str) -> None:
+    """Leave a ledger with one frame as an older program would have."""
     with Ledger(path) as ledger:
         ledger.accept([new("a")])
-        ledger.note("version", "2")
+        ledger.note("version", str(version))
     with sqlite3.connect(path) as db:
-        db.execute("ALTER TABLE frames DROP COLUMN replay_of")
+        for column in lacks:
+            db.execute(f"ALTER TABLE frames DROP COLUMN {column}")
     db.close()
+
+
+def test_a_ledger_from_before_checksums_is_taken_on(path: Path) -> None:
+    older(path, 3, "image_checksum")
+    with Ledger(path, read_only=True) as reader:
+        assert (reader.accepted(), reader.replays()) == (1, {})
+    with Ledger(path) as ledger:
+        ledger.accept([new("b")._replace(image_checksum=2**32 - 1)])
+        assert [ledger.image_checksum(seq) for seq in range(3)] == [None, 2**32 - 1, None]
+
+
+def test_a_ledger_from_before_replays_is_taken_on(path: Path) -> None:
+    older(path, 2, "image_checksum", "replay_of")
     with Ledger(path, read_only=True) as reader:
         assert (reader.accepted(), reader.replays()) == (1, {})
     with Ledger(path) as ledger:

@@ -36,7 +36,7 @@ def store(path: Path) -> Iterator[ResultStore]:
         yield opened
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     outcomes=st.lists(
         _OUTCOMES,

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,9 +22,12 @@ from services.account import NoAccount, read_account
 from services.adoption import adopt_ended
 from services.intake import Intake
 from services.results import ResultStore, StoreError, Writer
+from services.runtime import exit_codes
+from services.runtime.intact import DamagedFile, check_whole
 from services.runtime.ledger import Ledger, LedgerError, LedgerFrame, NewFrame
 from services.runtime.places import Places
 from services.runtime.spool import Spool, name_of
+from services.runtime.topology import one_machine
 from tests.helpers.outcomes import envelope, located, rejected
 
 WRITER = Writer(software="haadflow 9.9", wire_version=1)
@@ -243,3 +248,30 @@ def test_an_account_of_a_damaged_ledger_names_it(folder: Path) -> None:
     places.ledger.write_bytes(content[: len(content) - 600])
     with pytest.raises(NoAccount, match=r"ledger\.sqlite"):
         read_account(places)
+
+
+@pytest.mark.parametrize("which", ["ledger", "results"])
+def test_a_chain_does_not_start_on_a_file_with_a_damaged_page_and_names_it(
+    folder: Path, which: str
+) -> None:
+    """The first frames, and the last, can be read as ever."""
+    places = Places(folder)
+    places.make()
+    check_whole((places.ledger, places.results))  # neither is there yet
+    with Ledger(places.ledger) as ledger, ResultStore(places.results, writer=WRITER) as store:
+        ledger.accept(new(f"p{number:04}") for number in range(1000))
+        store.commit([located(number) for number in range(1000)])
+    for path in (places.ledger, places.results):
+        fold_in(path)
+    check_whole((places.ledger, places.results))
+    path = places.ledger if which == "ledger" else places.results
+    with path.open("r+b") as file:
+        file.seek(path.stat().st_size // 2 // 4096 * 4096)
+        file.write(b"\xa5" * 4096)
+    with pytest.raises(DamagedFile, match=rf"{which}\.sqlite: damaged"):
+        check_whole((places.ledger, places.results))
+    one_machine(folder, out=folder, workers={}, parameters={}).save(places.topology)
+    command = [sys.executable, "-m", "services", "supervisor", "--topology", str(places.topology)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == exit_codes.USAGE
+    assert f"{path}: damaged" in done.stderr

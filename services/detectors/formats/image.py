@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -74,12 +75,16 @@ class ReadImage:
         As the file's metadata has it, unchecked.
     notes : tuple of str
         What was not taken as it stands, such as gray stored as colour.
+    extra : mapping
+        What else the file says and people may want beside the boxes: `magnification`, which of
+        several signals this is.
     """
 
     image: NDArray[Any]
     pixel_size_nm: float | None = None
     composition: str | None = None
     notes: tuple[str, ...] = ()
+    extra: Mapping[str, str] = field(default_factory=dict)
 
 
 def one_channel(pixels: NDArray[Any], *, tolerance: int = 0) -> tuple[NDArray[Any], str | None]:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from .image import ReadImage, ReadLimits, UnreadableImage, as_real, one_channel
 from .pixel_size import from_json, from_ome, from_print_resolution, in_nm
 from .tiff_bombs import NOT_FOR_TIFFFILE, check_segments, pixel_bytes
+from .tiff_vendors import read_vendor, vendor_of
 
 TIFF_MAGICS = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")
 
@@ -27,8 +28,8 @@ _UNIT_METRES = {2: 0.0254, 3: 0.01}
 """TIFF ResolutionUnit: inch, centimetre."""
 
 
-def read_tiff(file: BinaryIO, limits: ReadLimits) -> ReadImage:
-    """Read a TIFF.
+def read_tiff(file: BinaryIO, limits: ReadLimits, index: int | None = None) -> ReadImage:
+    """Read a TIFF; of several pages, the one at `index`.
 
     Raises
     ------
@@ -38,15 +39,28 @@ def read_tiff(file: BinaryIO, limits: ReadLimits) -> ReadImage:
     """
     try:
         with tifffile.TiffFile(file) as tiff:
-            return _read(tiff, file, limits)
+            return _read(tiff, file, limits, index)
     except UnreadableImage:
         raise
     except Exception as error:
         raise UnreadableImage(f"TIFF damaged or cut short: {error}") from error
 
 
-def _read(tiff: tifffile.TiffFile, file: BinaryIO, limits: ReadLimits) -> ReadImage:
-    page = _only_page(tiff, limits)
+def count_pages(file: BinaryIO, limits: ReadLimits) -> int:
+    """Return how many images a TIFF holds, thumbnails left out; errors as `read_tiff`."""
+    try:
+        with tifffile.TiffFile(file) as tiff:
+            return len(_pages(tiff, limits))
+    except UnreadableImage:
+        raise
+    except Exception as error:
+        raise UnreadableImage(f"TIFF damaged or cut short: {error}") from error
+
+
+def _read(
+    tiff: tifffile.TiffFile, file: BinaryIO, limits: ReadLimits, index: int | None
+) -> ReadImage:
+    page = _page(tiff, limits, index)
     limits.check(page.imagelength, page.imagewidth, pixel_bytes(page))
     _check_complete(page, tiff.filehandle.size)
     _check_planes(page)
@@ -66,7 +80,17 @@ def _read(tiff: tifffile.TiffFile, file: BinaryIO, limits: ReadLimits) -> ReadIm
         image = (2 ** int(page.bitspersample) - 1) - image
         notes.append("stored white on black, turned")
     size, composition = _metadata(tiff, page)
-    return ReadImage(as_real(image), size, composition, tuple(notes))
+    vendor = vendor_of(page)
+    extra: dict[str, str] = {}
+    if vendor is not None:
+        said = read_vendor(file, vendor, limits)
+        size = said.pixel_size_nm or size
+        composition = composition or said.composition
+        notes += said.notes
+        extra = dict(said.extra)
+    if index is not None:
+        extra["stack_image"] = f"{index + 1} of {len(_pages(tiff, limits))}"
+    return ReadImage(as_real(image), size, composition, tuple(notes), extra)
 
 
 def _every_page(tiff: tifffile.TiffFile, limits: ReadLimits) -> Iterator[tifffile.TiffPage]:
@@ -84,15 +108,22 @@ def _every_page(tiff: tifffile.TiffFile, limits: ReadLimits) -> Iterator[tifffil
     )
 
 
-def _only_page(tiff: tifffile.TiffFile, limits: ReadLimits) -> tifffile.TiffPage:
+def _pages(tiff: tifffile.TiffFile, limits: ReadLimits) -> list[tifffile.TiffPage]:
     # Thumbnails do not count.
-    pages = [page for page in _every_page(tiff, limits) if not page.is_reduced]
+    return [page for page in _every_page(tiff, limits) if not page.is_reduced]
+
+
+def _page(tiff: tifffile.TiffFile, limits: ReadLimits, index: int | None) -> tifffile.TiffPage:
+    pages = _pages(tiff, limits)
     count = len(pages)
     if tiff.is_imagej:  # ImageJ writes large stacks behind one page
         count = max(count, int((tiff.imagej_metadata or {}).get("images", 1)))
-    if count != 1:
-        raise UnreadableImage(f"TIFF of {count} pages, expected one image")
-    page = pages[0]
+    if count != 1 and (index is None or count != len(pages)):
+        hint = "; --stack images takes them one by one" if count == len(pages) > 1 else ""
+        raise UnreadableImage(f"TIFF of {count} pages, expected one image{hint}")
+    if (index or 0) >= count:
+        raise UnreadableImage(f"TIFF of {count} pages; image {(index or 0) + 1} is not there")
+    page = pages[index or 0]
     if page.imagedepth != 1:
         raise UnreadableImage(f"TIFF of {page.imagedepth} layers, expected one image")
     return page
