@@ -19,7 +19,21 @@ from services.runtime.intact import DamagedFile
 from services.runtime.keys import KeysError
 from services.runtime.ledger import LedgerError
 
-from . import bench, chain, deadletter, evaluate, files, keys, library, pva, send, warm, watching
+from . import (
+    bench,
+    chain,
+    controller,
+    deadletter,
+    evaluate,
+    files,
+    hold,
+    keys,
+    library,
+    pva,
+    send,
+    warm,
+    watching,
+)
 from .terminal import complain
 
 app = typer.Typer(
@@ -49,6 +63,9 @@ app.command()(chain.worker)
 app.command()(chain.check)
 app.command()(warm.warm)
 app.command()(bench.bench)
+app.command()(controller.controller)
+app.command()(controller.feed)
+app.add_typer(hold.app, name="hold")
 app.add_typer(keys.app, name="keys")
 
 
