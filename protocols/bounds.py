@@ -46,6 +46,9 @@ Clusters = Annotated[int, Meta(ge=1, le=255)]
 Milliseconds = Annotated[float, Meta(ge=0, le=1e12)]
 Seconds = Annotated[float, Meta(ge=0, le=1e12)]
 Nanometres = Annotated[float, Meta(gt=0, le=1e9)]
+Degrees = Annotated[float, Meta(ge=-360, le=360)]
+Pixels = Annotated[float, Meta(ge=0, le=1e15)]
+"""A way over a parent image."""
 
 NESTING = 16
 """Of maps and lists in a header, the header itself included; `Limits.depth` is the same number."""

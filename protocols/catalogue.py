@@ -19,6 +19,7 @@ _GRID = ArrayRule(("|u1",), ("rows", "columns"))
 _CROP = ArrayRule(("|u1",), ("y1 - y0", "x1 - x0"))
 _BOXES = ArrayRule(("<i4",), ("N", 3))
 _BOX_REGIONS = ArrayRule(("|u1",), ("N",))
+_BOX_NUMBERS = ArrayRule(("<i4",), ("N",))
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,22 @@ _KINDS = (
     _kind(m.Beat),
     _kind(m.Command),
     _kind(m.Answer),
+    _kind(m.Description),
+    _kind(
+        m.Batch,
+        box_id=_BOX_NUMBERS,
+        x_px=_BOX_NUMBERS,
+        y_px=_BOX_NUMBERS,
+        size_px=_BOX_NUMBERS,
+        region=_BOX_REGIONS,
+        may_repeat=_BOX_REGIONS,
+    ),
+    _kind(m.Begin),
+    _kind(m.Go),
+    _kind(m.Withdrawn),
+    _kind(m.Receipts),
+    _kind(m.Noted),
+    _kind(m.Recall),
 )
 
 BY_NAME: Mapping[str, Kind] = MappingProxyType({kind.name: kind for kind in _KINDS})

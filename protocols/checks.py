@@ -95,6 +95,45 @@ def _all_inside(boxes: NDArray[np.int32], height: int, width: int) -> bool:
     return bool(size.min() > 0 and (x + size).max() <= width and (y + size).max() <= height)
 
 
+def _batch(message: m.Batch) -> str | None:
+    count = len(message.box_id)
+    for name in ("x_px", "y_px", "size_px", "region", "may_repeat"):
+        came = len(getattr(message, name))
+        if came != count:
+            return f"{name}: {came} came for {count} boxes"
+    if message.n_boxes < count:
+        return f"n_boxes: {message.n_boxes} came for {count} boxes"
+    return _boxes_of_batch(message) if count else None
+
+
+def _boxes_of_batch(message: m.Batch) -> str | None:
+    if message.parent_height is None or message.parent_width is None:
+        return "parent_height, parent_width: nil came with boxes"
+    if message.box_id.min() < 0 or len(np.unique(message.box_id)) < len(message.box_id):
+        return "box_id: expected different numbers from 0"
+    if message.region.min() < 1:
+        return "region: 0 is background, boxes belong to regions from 1"
+    boxes = np.stack([message.x_px, message.y_px, message.size_px], axis=1)
+    return _boxes(boxes, message.parent_height, message.parent_width)
+
+
+def _description(message: m.Description) -> str | None:
+    if (message.grid_height is None) is not (message.grid_width is None):
+        return "grid_height, grid_width: expected both or neither"
+    if message.largest_px is not None and message.largest_px < message.smallest_px:
+        return f"largest_px: {message.largest_px} came, smallest_px is {message.smallest_px}"
+    if (message.points_per_edge is None) is not (message.family == "sub-scan"):
+        return "points_per_edge: expected with a point list, and with nothing else"
+    return None
+
+
+def _receipts(message: m.Receipts) -> str | None:
+    named = [receipt.box_id for receipt in message.receipts] + list(message.untouched)
+    if len(set(named)) < len(named):
+        return "receipts, untouched: a box_id came twice"
+    return None
+
+
 def _closed(message: m.Closed) -> str | None:
     if len(message.seqs) != len(message.outcomes):
         return f"outcomes: {len(message.outcomes)} came for {len(message.seqs)} seqs"
@@ -127,4 +166,7 @@ _CHECKS: Mapping[type, Callable[..., str | None]] = {
     m.Regions: _regions,
     m.Located: _located,
     m.Closed: _closed,
+    m.Batch: _batch,
+    m.Description: _description,
+    m.Receipts: _receipts,
 }

@@ -41,6 +41,17 @@ from .bounds import (
     StageMap,
     Traceback,
 )
+from .scanning import (
+    Batch,
+    Begin,
+    Description,
+    Go,
+    Noted,
+    Recall,
+    Receipt,
+    Receipts,
+    Withdrawn,
+)
 
 CompositionSource = Literal["option", "table", "file name", "file metadata", "sender"]
 
@@ -304,6 +315,62 @@ class Answer(Struct, frozen=True, kw_only=True):
     figures: Figures = field(default_factory=dict)
 
 
+FromController = Description | Begin | Receipts
+FromFeed = Batch | Go | Withdrawn | Noted | Recall
+
 Message = (
-    Frame | Offer | Accepted | Refused | Closed | Started | Credit | Probe | Beat | Command | Answer
+    Frame
+    | Offer
+    | Accepted
+    | Refused
+    | Closed
+    | Started
+    | Credit
+    | Probe
+    | Beat
+    | Command
+    | Answer
+    | FromController
+    | FromFeed
 )
+
+__all__ = [
+    "Accepted",
+    "Answer",
+    "Batch",
+    "Beat",
+    "Begin",
+    "BoundingBox",
+    "Closed",
+    "Command",
+    "CompositionSource",
+    "Credit",
+    "Description",
+    "Envelope",
+    "Failed",
+    "FilteredCrop",
+    "Frame",
+    "FromController",
+    "FromFeed",
+    "Go",
+    "Grid",
+    "GridImage",
+    "Located",
+    "Message",
+    "Metadata",
+    "Noted",
+    "Offer",
+    "Outcome",
+    "Probe",
+    "Recall",
+    "Receipt",
+    "Receipts",
+    "Refused",
+    "Regions",
+    "Rejected",
+    "Setback",
+    "StageRecord",
+    "Started",
+    "SurveyImage",
+    "Withdrawn",
+]

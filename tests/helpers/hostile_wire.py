@@ -186,6 +186,18 @@ def _fields() -> dict[str, Parts]:
         "credit below 0": with_body("credit", "frames", -1),
         "a done of three": with_body("credit", "done", [["r", 1, 2]]),
         "a verb nobody knows": with_body("command", "verb", "format"),
+        "a receipt nobody knows": with_body(
+            "receipts", "receipts", [{"box_id": 1, "status": "done"}]
+        ),
+        "a box with two receipts": with_body("receipts", "untouched", [2]),
+        "a window of 65": with_body("description", "window", 65),
+        "half a scan grid": with_body("description", "grid_width", None),
+        "a point list without points": with_body("description", "points_per_edge", None),
+        "an order nobody knows": with_body("batch", "order", "spiral"),
+        "another origin": with_body("batch", "origin", "centre"),
+        "boxes of no parent": with_body("batch", "parent_width", None),
+        "a batch box outside its parent": with_body("batch", "parent_height", 95),
+        "fewer boxes than came": with_body("batch", "n_boxes", 2),
     }
 
 

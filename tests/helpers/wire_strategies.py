@@ -12,6 +12,7 @@ from hypothesis.extra import numpy as hnp
 from protocols import messages as m
 from protocols.arrays import REAL_DTYPES
 from protocols.bounds import LARGEST_COUNT, LARGEST_EXTENT
+from protocols.scanning import ORDERS
 
 _CHARACTERS = st.characters(exclude_categories=["Cs", "Cc", "Zl", "Zp"])
 _NAME = st.text(_CHARACTERS, min_size=1, max_size=20)
@@ -136,6 +137,83 @@ def _closed(draw: st.DrawFn) -> m.Closed:
     return m.Closed(run=draw(_NAME), seqs=seqs, outcomes=tuple(outcomes))
 
 
+@st.composite
+def _batches(draw: st.DrawFn) -> m.Batch:
+    located = draw(_located())
+    n = len(located.boxes)
+    x, y, size = (np.ascontiguousarray(column) for column in located.boxes.T)
+    return m.Batch(
+        run=draw(_NAME),
+        seq=draw(_COUNT),
+        grant=draw(_COUNT),
+        parent_id=draw(_NAME),
+        source=draw(_NAME),
+        outcome="located",
+        reason=draw(_TEXT),
+        created_unix=draw(_SECONDS),
+        parent_height=located.grid.parent_height,
+        parent_width=located.grid.parent_width,
+        pixel_size_nm=draw(st.none() | st.floats(0, 1e9, exclude_min=True)),
+        scan_rotation_deg=draw(st.none() | st.floats(-360, 360)),
+        order=draw(st.sampled_from(ORDERS)),
+        n_boxes=n + draw(st.integers(0, 9)),
+        travel_boxed_px=draw(_SECONDS),
+        travel_px=draw(_SECONDS),
+        box_id=np.array(draw(st.permutations(range(n))), np.int32),
+        x_px=x,
+        y_px=y,
+        size_px=size,
+        region=located.regions,
+        may_repeat=draw(hnp.arrays(np.uint8, n, elements=st.integers(0, 1))),
+    )
+
+
+@st.composite
+def _descriptions(draw: st.DrawFn) -> m.Description:
+    grid = draw(st.none() | st.tuples(_EXTENT, _EXTENT))
+    smallest = draw(_EXTENT)
+    points = draw(st.none() | _EXTENT)
+    return m.Description(
+        controller=draw(_NAME),
+        session=draw(_NAME),
+        family="sub-scan" if points is None else "point list",
+        grid_height=grid and grid[0],
+        grid_width=grid and grid[1],
+        smallest_px=smallest,
+        largest_px=draw(st.none() | st.integers(smallest, LARGEST_EXTENT)),
+        most_boxes=draw(st.none() | _EXTENT),
+        points_per_edge=points,
+        window=draw(st.integers(1, 64)),
+        journal=draw(st.none() | _NAME),
+        software=draw(_NAME),
+        settings=draw(_FREE),
+    )
+
+
+@st.composite
+def _receipts(draw: st.DrawFn) -> m.Receipts:
+    boxes = draw(st.lists(_COUNT, max_size=6, unique=True))
+    given = draw(st.integers(0, len(boxes)))
+    statuses: tuple[m.Receipt, ...] = tuple(
+        m.Receipt(
+            box_id=box,
+            status=draw(st.sampled_from(["acquired", "rejected", "failed"])),
+            reason=draw(_TEXT),
+            seconds=draw(st.none() | _SECONDS),
+        )
+        for box in boxes[:given]
+    )
+    return m.Receipts(
+        run=draw(_NAME),
+        seq=draw(_COUNT),
+        grant=draw(_COUNT),
+        number=draw(_COUNT),
+        receipts=statuses,
+        untouched=tuple(boxes[given:]),
+        final=draw(st.booleans()),
+    )
+
+
 MESSAGES: dict[str, st.SearchStrategy[m.Message]] = {
     "SurveyImage": st.builds(m.SurveyImage, envelope=_ENVELOPE, image=_IMAGE),
     "GridImage": _grid_images(),
@@ -168,5 +246,13 @@ MESSAGES: dict[str, st.SearchStrategy[m.Message]] = {
         workers=st.none() | _COUNT,
     ),
     "Answer": st.builds(m.Answer, ok=st.booleans(), text=_TEXT, figures=_FREE),
+    "Description": _descriptions(),
+    "Batch": _batches(),
+    "Begin": st.builds(m.Begin, run=_NAME, seq=_COUNT, grant=_COUNT),
+    "Go": st.builds(m.Go, run=_NAME, seq=_COUNT, grant=_COUNT),
+    "Withdrawn": st.builds(m.Withdrawn, run=_NAME, seq=_COUNT, grant=_COUNT, reason=_TEXT),
+    "Receipts": _receipts(),
+    "Noted": st.builds(m.Noted, number=_COUNT),
+    "Recall": st.builds(m.Recall, run=_NAME, seq=_COUNT, grant=_COUNT),
 }
 ANY_MESSAGE = st.one_of(list(MESSAGES.values()))
