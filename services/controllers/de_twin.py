@@ -73,13 +73,13 @@ class DigitalMicroscope:
 
 
 def _acknowledge_twice() -> None:
-    once = deapi_server.TwinFakeServer._set_scan_xy_array  # noqa: SLF001
+    once = deapi_server.TwinFakeServer._set_scan_xy_array
 
     def twice(self: Any, command: Any) -> tuple[Any, ...]:  # noqa: ANN401
         once(self, command)
         return (self._ack(command),)
 
-    deapi_server.TwinFakeServer._set_scan_xy_array = twice  # noqa: SLF001
+    deapi_server.TwinFakeServer._set_scan_xy_array = twice
 
 
 _acknowledge_twice()

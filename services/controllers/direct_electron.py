@@ -1,95 +1,92 @@
-"""Direct Electron's FreeScan through the vendor's client: a list of scan positions an acquisition.
+"""Direct Electron's FreeScan: the points of many boxes in one scan.
 
-`set_xy_array` takes whole positions of a grid, x right, y down, (0, 0) at the upper left, before the scan
-starts; nothing can be added while it runs. Source: deapi 5.3.1, `client.py`.
+The extra `direct-electron` installs the vendor's client, and de-twin, a camera to try it on.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-from types import TracebackType
-from typing import Self
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from time import perf_counter
+from typing import Annotated, Any
 
-import deapi
 import numpy as np
-from numpy.typing import NDArray
+from msgspec import Meta, Struct
 
-ARRAY_TYPE = "XY File"
-RESULT = "virtual_image0"
-LOOK_S = 0.02
-LARGEST_GRID = 8192
+from protocols.messages import Receipt
+
+from .controller import Box, ControllerGone, Limits, Parent, settings_from
+from .free_scan import FreeScan
+from .points import expand
+
+PixelCount = Annotated[int, Meta(ge=1, le=8192)]
 
 
-class FreeScanFailed(RuntimeError):
-    """The camera did not do what it was asked; says what it was."""
+class FreeScanSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What `--set` may say."""
+
+    out: Annotated[str, Meta(min_length=1)]
+    """Folder for what is acquired, a file a scan; made if it is not there."""
+    port: Annotated[int, Meta(ge=1, le=65535)]
+    host: str = "127.0.0.1"
+    points_per_edge: PixelCount = 1
+    """n x n points a box."""
+    at_once: PixelCount | None = None
+    """Boxes in one scan; else all of a batch. If the process dies, they are in doubt together."""
+    patience_s: Annotated[float, Meta(gt=0, le=1e6)] = 600.0
+    """For one scan."""
 
 
-class FreeScan:
-    """One camera, connected; disconnects on leaving."""
+class DirectElectron:
+    """A point list a scan."""
 
-    def __init__(
-        self,
-        host: str,
-        port: int,
-        *,
-        patience_s: float = 60.0,
-        clock: Callable[[], float] = time.monotonic,
-        pause: Callable[[float], None] = time.sleep,
-    ) -> None:
-        self._patience_s = patience_s
-        self._clock = clock
-        self._pause = pause
-        self._client = deapi.Client()
-        self._client.usingMmf = False  # shared memory is for Windows only
-        self._client.connect(host, port)
-        self._client["Scan - Enable"] = "On"
-        self._client["Scan - Camera Frames Per Point"] = 1
+    def __init__(self, settings: FreeScanSettings) -> None:
+        self._settings = settings
+        self._out = Path(settings.out)
+        self._out.mkdir(parents=True, exist_ok=True)
+        self._scan = FreeScan(settings.host, settings.port, patience_s=settings.patience_s)
 
-    @property
-    def grid(self) -> tuple[int, int]:
-        """Rows and columns of positions over the whole field."""
-        return int(self._client["Scan - Size Y"]), int(self._client["Scan - Size X"])
+    def describe(self) -> Limits:
+        """Points on the camera's scan grid, which is the parent's."""
+        rows, columns = self._scan.grid
+        return Limits(
+            family="point list",
+            grid_height=rows,
+            grid_width=columns,
+            points_per_edge=self._settings.points_per_edge,
+            at_once=self._settings.at_once,
+            software=f"deapi {version('deapi')}",
+        )
 
-    def scan(self, positions: NDArray[np.int32]) -> NDArray[np.float32]:
-        """Scan these positions, (N, 2): x, y; return what the first detector saw, by row and column.
+    def acquire(self, parent: Parent, boxes: Sequence[Box]) -> list[Receipt]:
+        """Scan the points of these boxes, and write what the first virtual detector saw.
 
-        Raises
-        ------
-        FreeScanFailed
-            If the list was not taken, or the scan does not end.
+        `SEQ-FIRST_BOX_ID.npz`: `positions` (M, 2) int32, x, y on the grid, and their `box_id` (M,)
+        and `seen` (M,); `image`, rows and columns of the grid.
         """
-        rows, columns = self.grid
-        self._client.set_xy_array(positions, width=columns, height=rows)
-        if self._client["Scan - Type"] != ARRAY_TYPE:
-            raise FreeScanFailed(f"the camera did not take a list of {len(positions)} positions")
-        self._client.start_acquisition(1)
-        deadline = self._clock() + self._patience_s
-        while self._client.acquiring:
-            if self._clock() > deadline:
-                self._client.stop_acquisition()
-                raise FreeScanFailed(
-                    f"a scan of {len(positions)} positions had not ended after {self._patience_s:g} s"
-                )
-            self._pause(LOOK_S)
-        seen, *_ = self._client.get_result(RESULT, "FLOAT32")
-        return np.asarray(seen, np.float32)
+        started = perf_counter()
+        points = expand(boxes, self._settings.points_per_edge)
+        positions = np.stack([points.columns, points.rows], axis=1)
+        try:
+            image = self._scan.scan(positions)
+        except OSError as error:
+            raise ControllerGone(f"the camera's server does not answer: {error}") from error
+        ids = np.array([box.box_id for box in boxes], np.int32)[points.place]
+        path = self._out / f"{parent.seq:08d}-{boxes[0].box_id:06d}.npz"
+        partial = path.with_suffix(".partial")
+        with partial.open("wb") as file:
+            seen = image[positions[:, 1], positions[:, 0]]
+            np.savez(file, positions=positions, box_id=ids, seen=seen, image=image)
+        partial.replace(path)
+        seconds = (perf_counter() - started) / len(boxes)
+        return [Receipt(box_id=box.box_id, status="acquired", seconds=seconds) for box in boxes]
 
     def abort(self) -> None:
-        """Stop what is being scanned."""
-        self._client.stop_acquisition()
+        """Stop the scan."""
+        self._scan.abort()
 
-    def close(self) -> None:
-        """Disconnect."""
-        self._client.disconnect()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
+def build(settings: Mapping[str, Any]) -> DirectElectron:
+    """Make the controller that `haadflow controller direct-electron` runs."""
+    return DirectElectron(settings_from("direct-electron", settings, FreeScanSettings))

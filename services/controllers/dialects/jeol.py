@@ -55,7 +55,9 @@ def read(parent: Parent, text: bytes) -> Boxes:
     found = []
     for area in msgspec.json.decode(text, type=list[ImagingArea]):
         x = _pixels(area.X, parent.width)
-        found.append((x, _pixels(area.Y, parent.height), _pixels(area.X + area.Width, parent.width) - x))
+        found.append(
+            (x, _pixels(area.Y, parent.height), _pixels(area.X + area.Width, parent.width) - x)
+        )
     return np.array(found, dtype=np.int32).reshape(-1, 3)
 
 

@@ -8,8 +8,11 @@ and `examples/vector_csv_acquisition.py`; the instrument is not here to try it o
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
-from .parent import Parent, Points, Unrepresentable
+from services.controllers.points import Points
+
+from .parent import Parent, Unrepresentable, middles, on_grid
 
 SUFFIX = ".obi.csv"
 CODES = 16384
@@ -33,12 +36,12 @@ def write(parent: Parent, points: Points, *, dwell_us: float) -> bytes:
             f"a dwell of {dwell_us:g} us; it goes from {DWELL_UNIT_US} to "
             f"{LONGEST_DWELL * DWELL_UNIT_US:g} us"
         )
-    codes = points.on_grid(parent, rows=CODES, columns=CODES)
+    codes = on_grid(points, parent, rows=CODES, columns=CODES)
     return "".join(f"{x},{y},{dwell}\n" for x, y in codes.tolist()).encode()
 
 
-def read(parent: Parent, text: bytes) -> Points:
-    """Return the centres of the parent pixels whose codes `write` wrote."""
+def read(parent: Parent, text: bytes) -> NDArray[np.float64]:
+    """Return the points whose codes `write` wrote, (M, 2): x, y, to half a code."""
     lines = [line.split(",") for line in text.decode().splitlines()]
     codes = np.array([(int(x), int(y)) for x, y, _dwell in lines], dtype=np.int64).reshape(-1, 2)
-    return Points.of_grid(codes, parent, rows=CODES, columns=CODES)
+    return middles(codes, parent, rows=CODES, columns=CODES)
