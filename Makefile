@@ -38,6 +38,15 @@ $(VENV)/.installed-fuzz: $(VENV)/.installed
 	$(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt --editable '.[fuzz]'
 	@touch $@
 
+# A controller runs in an environment of its own: its licence or its dependencies ask for it.
+.venv-%/.installed: deploy/controllers/%/requirements.txt deploy/controllers/%/constraints.txt
+	"$(PYTHON)" -m venv .venv-$*
+	.venv-$*/bin/python -m pip install --disable-pip-version-check --constraint deploy/controllers/$*/constraints.txt --requirement $<
+	.venv-$*/bin/python -m pip install --disable-pip-version-check --no-deps --editable .
+	@touch $@
+
+.PRECIOUS: .venv-%/.installed
+
 install: $(VENV)/.installed
 
 demo: install
