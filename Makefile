@@ -6,7 +6,7 @@ HAADFLOW_DATA ?= $(if $(wildcard ../shared/data),$(abspath ../shared/data),)
 export HAADFLOW_DATA
 SOAK := $(addprefix tests/system/test_,several_hosts.py load.py dead_letters.py hostile_input.py repeats.py)
 
-.PHONY: help install demo test lint audit parity bench bench-curve bench-peers bench-scaling fuzz chaos soak clean
+.PHONY: help install demo test lint audit parity bench bench-curve bench-peers bench-scaling fuzz chaos epics soak clean
 
 help:
 	@echo "make demo    a synthetic megalibrary through the chain, pictures in haadflow-demo/"
@@ -16,6 +16,7 @@ help:
 	@echo "make bench   speed, as a ratio to a plain baseline in the same run"
 	@echo "make fuzz    the codec under a fuzzer, FUZZ_SECONDS=300 (installs it once)"
 	@echo "make chaos   more than 10,000 frames under random kills of every process; about ten minutes"
+	@echo "make epics   the tests with a simulated EPICS area detector (installs it once)"
 	@echo "make soak    the tests of faults, hosts and load that take long; about five minutes"
 	@echo "make bench-curve  what keys (CURVE) cost, one hop and the whole chain"
 	@echo "make audit   known weaknesses of the pinned versions, as OSV lists them (needs a network)"
@@ -28,6 +29,10 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	@echo "== setting up $(VENV) (once, a minute or two)"
 	"$(PYTHON)" -m venv $(VENV)
 	$(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt --editable '.[parquet,microscope,dev]'
+	@touch $@
+
+$(VENV)/.installed-epics: $(VENV)/.installed
+	$(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt --editable '.[epics,epics-source]'
 	@touch $@
 
 $(VENV)/.installed-peers: $(VENV)/.installed
@@ -80,6 +85,9 @@ bench: install
 
 chaos: install
 	$(BIN)/python -m tests.system.chaos
+
+epics: install $(VENV)/.installed-epics
+	$(BIN)/python -m pytest tests/system/test_epics.py
 
 soak: install
 	HAADFLOW_SOAK=1 $(BIN)/python -m pytest -rP --timeout 1200 $(SOAK)

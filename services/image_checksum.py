@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-BLOCKS, BLOCK_BYTES = 64, 1024
+BLOCKS, BLOCK_BYTES = 32, 1024
 """Of an image so many, evenly spread from its first byte to its last. Camera images differ in the
-noise of almost every pixel; all of 1 MiB would cost ten times as much as this."""
+noise of almost every pixel; all of 1 MiB would cost ten times the 0.03 ms of this."""
 
 
 def checksum_of(image: NDArray[Any]) -> int:

@@ -19,7 +19,7 @@ from services.runtime.intact import DamagedFile
 from services.runtime.keys import KeysError
 from services.runtime.ledger import LedgerError
 
-from . import bench, chain, deadletter, evaluate, files, keys, library, send, warm, watching
+from . import bench, chain, deadletter, evaluate, files, keys, library, pva, send, warm, watching
 from .terminal import complain
 
 app = typer.Typer(
@@ -43,6 +43,7 @@ app.command()(chain.up)
 app.command()(chain.status)
 app.command()(chain.scale)
 app.command()(send.send)
+app.command()(pva.pva)
 app.command()(chain.down)
 app.command()(chain.worker)
 app.command()(chain.check)

@@ -74,7 +74,7 @@ def send(
 
     if bool(paths) == (synthetic is not None):
         fail("send: expected images, or --synthetic N")
-    address, keys = _where(to, keys, topology)
+    address, keys = where(to, keys, topology)
     pictures: Pictures
     if synthetic is not None:
         if difficulty != "plain" and difficulty not in DIFFICULTIES:
@@ -100,7 +100,7 @@ def send(
     )
 
 
-def _where(to: str | None, keys: Path | None, topology: Path | None) -> tuple[str, Path | None]:
+def where(to: str | None, keys: Path | None, topology: Path | None) -> tuple[str, Path | None]:
     """Return the source's address and the folder of keys for it, or end with what is wrong."""
     address = to
     if address is None:

@@ -287,7 +287,7 @@ class Listener(Socket):
             return bound  # the guard follows the visits; within a process there are none
         # ZeroMQ's own thread writes here, and would wait for a reader: there is no high-water mark,
         # and the monitor ends before its reader does.
-        monitored = f"inproc://visits.{id(self)}"
+        monitored = f"inproc://visits-{uuid.uuid4().hex}"
         self._socket.monitor(monitored, sum(visit.value for visit in Visit))
         self._monitor = zmq.Context.instance().socket(zmq.PAIR)
         self._monitor.set_hwm(0)

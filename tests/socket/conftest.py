@@ -47,9 +47,9 @@ def keep() -> Iterator[Callable[[Socket], Socket]]:
         end.close(0)
 
 
-def until(done: Callable[[], object], turn: Callable[[], object]) -> None:
+def until(done: Callable[[], object], turn: Callable[[], object], *, after: str = "") -> None:
     """Turn a loop until something holds; fail when it does not within the deadline."""
     deadline = time.monotonic() + DEADLINE_S
     while not done():
-        assert time.monotonic() < deadline, "it did not happen within the deadline"
+        assert time.monotonic() < deadline, f"it did not happen within the deadline {after}"
         turn()

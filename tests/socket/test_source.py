@@ -744,12 +744,17 @@ def test_a_repeat_of_a_frame_that_was_given_another_name_is_a_repeat(around: Aro
     assert [answer.seq for answer in answers if isinstance(answer, Accepted)] == [0, 1, 1]
 
 
-@pytest.mark.parametrize("name", sorted(HOSTILE))
-def test_after_garbage_the_next_offer_is_accepted(around: Around, name: str) -> None:
+def test_after_garbage_the_next_offer_is_accepted(around: Around) -> None:
+    """Each piece of it in turn at both of its addresses, and one source through it all."""
     hostile = Requester(around.offers)
-    hostile.send(list(HOSTILE[name]) or [b""])
-    until(lambda: around.acknowledge.send(list(HOSTILE[name]) or [b""]), around.turn)
-    thread = around.send_in_thread(1)
-    around.until(lambda: around.frames)
-    joined(thread)
+    for count, (name, garbage) in enumerate(sorted(HOSTILE.items()), 1):
+        parts = list(garbage) or [b""]
+        hostile.send(parts)
+        until(lambda: around.acknowledge.send(parts), around.turn, after=name)  # noqa: B023
+        (answer,) = around.answers(offer(count))
+        assert isinstance(answer, Accepted), name
+        until(lambda: len(around.frames) == count, around.turn, after=name)  # noqa: B023
+        around.close_frames(answer.seq)
+    around.until(lambda: around.source.drained)
+    around.until(lambda: around.source._bad.undecodable == 2 * len(HOSTILE))
     hostile.close(0)

@@ -180,7 +180,9 @@ def test_a_next_stage_that_hangs_is_not_blamed_on_the_frame(tmp_path: Path, libr
     slow = {
         'name = "quality_gate"                 # services/quality_gate.py': (
             'name = "quality_gate"\ndeadline_s = 1.0\nmax_deaths = 1'
-        )
+        ),
+        # What was on its way to the queue when its connection ended comes again by silence alone.
+        "window_frames = 64": "window_frames = 64\nquiet_s = 8.0",
     }
     with Up(tmp_path, slow) as chain:
         (queue,) = chain.processes("preprocessing.queue")

@@ -277,7 +277,7 @@ def _chunk_bomb(path: Path) -> Path:
         group = file.create_group("data/image")
         group.attrs["emd_group_type"] = 1
         data = group.create_dataset(
-            "data", (30_000, 30_000), np.float64, chunks=(5_000, 5_000), compression="gzip"
+            "data", (30_000, 30_000), np.float64, chunks=(1_000, 1_000), compression="gzip"
         )
         data[0, 0] = 1
         for number in (1, 2):
