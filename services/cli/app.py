@@ -19,7 +19,20 @@ from services.runtime.intact import DamagedFile
 from services.runtime.keys import KeysError
 from services.runtime.ledger import LedgerError
 
-from . import bench, chain, deadletter, evaluate, files, keys, library, pva, send, warm, watching
+from . import (
+    bench,
+    chain,
+    deadletter,
+    evaluate,
+    files,
+    keys,
+    library,
+    pva,
+    send,
+    simulating,
+    warm,
+    watching,
+)
 from .terminal import complain
 
 app = typer.Typer(
@@ -48,6 +61,7 @@ app.command()(chain.down)
 app.command()(chain.worker)
 app.command()(chain.check)
 app.command()(warm.warm)
+app.command()(simulating.simulate)
 app.command()(bench.bench)
 app.add_typer(keys.app, name="keys")
 

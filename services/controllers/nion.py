@@ -7,8 +7,6 @@ installs them.
 
 from __future__ import annotations
 
-import json
-import zipfile
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -22,6 +20,8 @@ from numpy.typing import NDArray
 from protocols.messages import Receipt
 
 from .controller import Box, Limits, Parent, SettingError, settings_from
+from .doses import doses
+from .nion_files import file_of, is_whole
 from .nion_scan import Field, NionScan
 from .usim import EXPOSURE_MS, SCAN, WITNESS, UsimMicroscope
 
@@ -116,27 +116,6 @@ class NionController:
             np.savez(file, allow_pickle=False, box=np.array([x, y, size], np.int32), **arrays)
         partial.replace(path)
         return Receipt(box_id=box.box_id, status="acquired", seconds=perf_counter() - started)
-
-
-def file_of(out: Path, run: str, seq: int, box_id: int) -> Path:
-    """Return where a box is written: `image` (size, size), `box` x, y, size, perhaps `frames`."""
-    # A run's name is 12 hexadecimal digits; whatever else comes stays a plain name.
-    folder = "".join(c if c.isalnum() else "_" for c in run)[:80]
-    return out / folder / f"{seq:08d}" / f"{box_id:06d}.npz"
-
-
-def is_whole(path: Path) -> bool:
-    """Say whether a box's file is there; it took its name when it was written to its end."""
-    return path.exists() and zipfile.is_zipfile(path)
-
-
-def doses(path: Path) -> list[tuple[int, int, int]]:
-    """Return x, y, size of each square that a simulated specimen's record names, in order."""
-    found = []
-    for line in path.read_bytes().split(b"\n")[:-1] if path.exists() else []:
-        dose = json.loads(line)
-        found.append((round(dose["x_px"]), round(dose["y_px"]), int(dose["width"])))
-    return found
 
 
 def read_specimen(path: str) -> NDArray[Any]:

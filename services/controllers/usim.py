@@ -29,6 +29,8 @@ WITNESS = "witness_camera"
 SENSOR = (8, 8)
 """Pixels of the camera that writes the probe's position into its frames, (height, width)."""
 EXPOSURE_MS = 1.0
+TAKEN = 1.0
+"""In the third pixel of each frame, and in none that the camera did not deliver."""
 DIGITS = 6
 
 
@@ -72,7 +74,7 @@ class ImageSpecimen(InstrumentDevice.ScanDataGenerator):  # type: ignore[misc] #
 
 
 class _PositionCamera:
-    """Its frames say where the probe was: y and x, in parent pixels, in the first two pixels."""
+    """Its frames say where the probe was: y and x in parent pixels, then `TAKEN`."""
 
     def __init__(self, instrument: Any, parent: tuple[int, int]) -> None:  # noqa: ANN401
         self._instrument = instrument
@@ -99,7 +101,7 @@ class _PositionCamera:
             probe_position = self.scan_device.current_probe_position
         position = probe_position or Geometry.FloatPoint(0.5, 0.5)
         frame = np.zeros(SENSOR, np.float32)
-        frame[0, :2] = position.y * self._parent[0], position.x * self._parent[1]
+        frame[0, :3] = position.y * self._parent[0], position.x * self._parent[1], TAKEN
         return DataAndMetadata.new_data_and_metadata(frame)
 
 

@@ -6,6 +6,10 @@ gives up after 35 s): the answer that is missing is sent here. All else is the t
 
 from __future__ import annotations
 
+import argparse
+import os
+import sys
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -15,6 +19,9 @@ from de_twin.faces import deapi_server
 from de_twin.render import RenderConfig
 from numpy.typing import NDArray
 
+from services.detectors.client import Detector
+
+PARENT = "specimen"
 SPECIMEN = "Dense Au on holey C"
 CAMERA = "Celeritas"
 SENSOR = 256
@@ -83,3 +90,31 @@ def _acknowledge_twice() -> None:
 
 
 _acknowledge_twice()
+
+
+def serve(offers: str, out: Path) -> None:
+    """Offer the twin's survey image to a chain, and serve its camera until standard input ends.
+
+    Writes `survey.npy` into `out`, and the port into `port`, last.
+    """
+    with DigitalMicroscope() as microscope:
+        seen = microscope.survey()
+        np.save(out / "survey.npy", seen)
+        with Detector(offers, name="de-twin") as detector:
+            detector.send(seen, parent_id=PARENT)
+        if detector.refusals:
+            raise SystemExit(f"the chain refused the survey: {detector.refusals[0].reason}")
+        partial = out / ".port"
+        partial.write_text(str(microscope.port))
+        partial.replace(out / "port")
+        sys.stdin.read()
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=serve.__doc__)
+    parser.add_argument("offers")
+    parser.add_argument("out", type=Path)
+    asked = parser.parse_args()
+    serve(asked.offers, asked.out)
+    sys.stderr.flush()
+    os._exit(0)  # the server's threads wait for connections
