@@ -86,6 +86,10 @@ class DirectElectron:
         """Stop the scan."""
         self._scan.abort()
 
+    def close(self) -> None:
+        """Disconnect."""
+        self._scan.close()
+
 
 def build(settings: Mapping[str, Any]) -> DirectElectron:
     """Make the controller that `haadflow controller direct-electron` runs."""

@@ -6,7 +6,6 @@ the simulator only the specimen is replaced (`ScanDataGenerator.generate_scan_da
 
 from __future__ import annotations
 
-import json
 import logging
 import tempfile
 from collections.abc import Iterator
@@ -24,6 +23,8 @@ from nion.utils import Geometry, Registry
 from numpy.typing import NDArray
 from scipy.ndimage import map_coordinates  # type: ignore[attr-defined] # exported by a loop
 
+from .doses import SEEN, keep_dose
+
 SCAN = "usim_scan_device"
 WITNESS = "witness_camera"
 SENSOR = (8, 8)
@@ -38,22 +39,25 @@ class ImageSpecimen(InstrumentDevice.ScanDataGenerator):  # type: ignore[misc] #
     """Shows an image to the scan, and notes every dose that it gets.
 
     Where the beam looks comes in nm from the optic axis, x right, y down; the image's middle lies
-    there. `dose.jsonl` is the instrument's own truth: a line is written before the beam's work is
-    handed on, and outlives whoever drives the scan.
+    there. `dose.jsonl` is the instrument's own truth: what the beam saw is kept, and then a line
+    written, before either is handed on. It outlives whoever drives the scan.
 
     Parameters
     ----------
     image
         (height, width); its pixels are `pixel_nm` wide.
     dose
-        The file that gets a line for each scan; None notes nothing.
+        The file that gets a line for each scan; what was seen goes into `seen/` beside it. None
+        keeps nothing.
     """
 
     def __init__(self, image: NDArray[Any], pixel_nm: float, dose: Path | None = None) -> None:
         super().__init__(sample_index=0)
         self._image = np.asarray(image, np.float32)
         self._pixel_nm = pixel_nm
-        self._dose = None if dose is None else dose.open("ab", buffering=0)
+        self._dose = dose
+        if dose is not None:
+            (dose.parent / SEEN).mkdir(exist_ok=True)
 
     def generate_scan_data(self, instrument: object, parameters: Any) -> NDArray[np.float32]:  # noqa: ANN401, ARG002
         """Return what the detector sees at the middle of each pixel of the scan."""
@@ -65,11 +69,10 @@ class ImageSpecimen(InstrumentDevice.ScanDataGenerator):  # type: ignore[misc] #
         # simulator's fractions; without it, a scan of whole pixels gives the image's own values.
         row = np.round(y / self._pixel_nm + rows / 2 - 0.5, DIGITS)
         column = np.round(x / self._pixel_nm + columns / 2 - 0.5, DIGITS)
-        if self._dose is not None:
-            line = {"x_px": column[0], "y_px": row[0], "width": size.width, "height": size.height}
-            self._dose.write(json.dumps(line).encode() + b"\n")
         at = np.meshgrid(row, column, indexing="ij")
         seen: NDArray[np.float32] = map_coordinates(self._image, at, order=1, mode="nearest")
+        if self._dose is not None:
+            keep_dose(self._dose, round(column[0]), round(row[0]), seen)
         return seen
 
 

@@ -115,18 +115,18 @@ def simulate(
     microscope = out / "microscope"
     microscope.mkdir(exist_ok=True)
     with folder_of_sockets(places) as sockets, _chain(places, sockets) as chain:
+        chain.until(chain.is_ready, "start of the chain")
         tell("the microscope scans its specimen, and offers the image to the chain")
         with _instrument(instrument, specimen, chain, microscope, python) as settings:
             coordinates_s = _coordinates(places, chain)
             tell(f"boxes after {coordinates_s:.3f} s; the adapter acquires them")
-            command = [python, "-m", "services.cli", "controller", instrument, "--feed", chain.feed]
+            haadflow = str(Path(python).with_name("haadflow"))
+            command = [haadflow, "controller", instrument, "--feed", chain.feed]
             command += ["--journal", str(microscope / "journal.sqlite")]
             for key, value in settings.items():
                 command += ["--set", f"{key}={value}"]
-            started = time.monotonic()
-            killed = _acquire(command, places, chain, kill_after, tell)
-            acquisition_s = time.monotonic() - started
-    return _compare(instrument, places, microscope, coordinates_s, acquisition_s, killed=killed)
+            took_s, killed = _acquire(command, places, chain, kill_after, tell)
+    return _compare(instrument, places, microscope, (coordinates_s, took_s), killed=killed)
 
 
 class _Running:
@@ -136,6 +136,11 @@ class _Running:
         self._supervisor = supervisor
         self.offers = supervisor.topology.source.offers or ""
         self.feed = supervisor.topology.feed.batches or ""
+
+    def is_ready(self) -> bool:
+        """Say whether a worker has asked for work: then its kernels are loaded."""
+        status = self._supervisor.status.current(time.monotonic())
+        return any(stage.workers for stage in status.stages)
 
     def until(
         self, done: Callable[[], bool], what: str, *children: subprocess.Popen[bytes]
@@ -214,8 +219,12 @@ def _acquire(
     chain: _Running,
     kill_after: int | None,
     tell: Callable[[str], None],
-) -> bool:
-    """Run the adapter until every box has a receipt; say whether it was killed in between."""
+) -> tuple[float, bool]:
+    """Run the adapter until every box has a receipt.
+
+    Return how long that took, in seconds, and whether the adapter was killed in between.
+    """
+    started = time.monotonic()
     adapter = _start(command)
     killed = False
     try:
@@ -227,9 +236,10 @@ def _acquire(
             tell(f"the adapter was killed after {_receipted(places)} boxes, and starts again")
             adapter = _start(command)
         chain.until(lambda: _open(places) == 0, "acquisition", adapter)
+        took_s = time.monotonic() - started
     finally:
         _end(adapter)
-    return killed
+    return took_s, killed
 
 
 def _start(command: list[Any], stdin: int = subprocess.DEVNULL) -> subprocess.Popen[bytes]:
@@ -294,11 +304,11 @@ def _compare(
     instrument: Instrument,
     places: Places,
     microscope: Path,
-    coordinates_s: float,
-    acquisition_s: float,
+    took_s: tuple[float, float],
     *,
     killed: bool,
 ) -> Simulation:
+    coordinates_s, acquisition_s = took_s
     survey = np.load(microscope / "survey.npy")
     with ResultStore(places.results) as store:
         result = next(store.results())

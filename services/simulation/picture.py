@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from services.results.canvas import blank, grey_for_display, in_colour, save, write_text
 
 LONGEST = 1024
-DIMMED = 0.3
+DIMMED = 0.5
 CAPTION = 34
 EDGE = (230, 159, 0)
 HOT = cv2.COLORMAP_INFERNO
@@ -56,7 +56,7 @@ def draw_acquired(
     edge = np.zeros(large.shape, bool)
     edge[:, 1:] |= large[:, 1:] != large[:, :-1]
     edge[1:] |= large[1:] != large[:-1]
-    if factor > 2:
+    if factor > 1:
         picture[edge] = EDGE
     page = blank(size[1] + CAPTION, size[0])
     page[: size[1]] = picture
