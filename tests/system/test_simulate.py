@@ -1,4 +1,4 @@
-"""The loop closed on real counterparts that are not ours: Nion's simulator, Direct Electron's twin."""
+"""The loop closed on counterparts that are not ours: Nion's simulator, Direct Electron's twin."""
 
 from __future__ import annotations
 
