@@ -31,7 +31,7 @@ CANNOT_START = (
     KeysError,
     DamagedFile,
 )
-ROLES = ("queue", "worker", "source", "sink", "supervisor")
+ROLES = ("queue", "worker", "source", "sink", "feed", "supervisor")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -42,6 +42,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--topology", type=Path, required=True)
     parser.add_argument("--out", type=Path, help="instead of the topology's chain.out")
     parser.add_argument("--until-drained", action="store_true")
+    parser.add_argument("--feed", help="instead of the topology's feed.batches")
     asked = parser.parse_args(arguments)
     allow_open_files()
     start_log(".".join(filter(None, (asked.stage, asked.role))))
@@ -50,6 +51,8 @@ def main(arguments: list[str] | None = None) -> int:
         topology = Topology.load(asked.topology)
         if asked.out is not None:
             topology = topology.writing_to(asked.out)
+        if asked.feed is not None:
+            topology = topology.feeding(asked.feed)
         status = _run(asked, topology, Places(Path(topology.chain.out)))
     except CANNOT_START as error:
         log.error("service.cannot_start", error=str(error))
@@ -91,6 +94,10 @@ def _run(asked: argparse.Namespace, topology: Topology, places: Places) -> int:
         from . import coordinate_sink  # noqa: PLC0415
 
         coordinate_sink.run(topology, places)
+    elif asked.role == "feed":
+        from .feed import process  # noqa: PLC0415
+
+        process.run(topology, places)
     else:
         from . import chain  # noqa: PLC0415
 

@@ -33,7 +33,7 @@ def run(topology: Topology, places: Places) -> None:
     """Run the chain until `down` or a signal."""
     stop = Stop()
     with sole_writer(places):
-        check_whole((places.ledger, places.results))
+        check_whole((places.ledger, places.results, places.feed))
         if topology.is_open and (addresses := topology.reachable()):
             structlog.get_logger().warning("chain.open_to_the_network", addresses=addresses)
         curve = Keyring.of(topology).listen("chain.control")

@@ -22,9 +22,11 @@ from services.runtime.ledger import LedgerError
 from . import (
     bench,
     chain,
+    controller,
     deadletter,
     evaluate,
     files,
+    hold,
     keys,
     library,
     pva,
@@ -63,6 +65,9 @@ app.command()(chain.check)
 app.command()(warm.warm)
 app.command()(simulating.simulate)
 app.command()(bench.bench)
+app.command()(controller.controller)
+app.command()(controller.feed)
+app.add_typer(hold.app, name="hold")
 app.add_typer(keys.app, name="keys")
 
 

@@ -41,11 +41,22 @@ def up(
     foreground: Annotated[
         bool, typer.Option("--foreground", help="Stay, as systemd and containers want it.")
     ] = False,
+    feed: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS", help="Offer boxes to scan controllers here; see `controller`."
+        ),
+    ] = None,
 ) -> None:
     """Start the chain on this host; return when every stage has its workers."""
     from services.files_run import OtherRun, check_name
 
     chain = load(topology)
+    if feed is not None:
+        try:
+            chain = chain.feeding(feed)
+        except TopologyError as error:
+            fail(f"--feed: {error}")
     places = Places((out_dir or Path(chain.chain.out)).absolute())
     try:
         check_name(places.out)
@@ -53,12 +64,13 @@ def up(
         fail(str(error))
     _check_stages(chain, topology)
     _check_folders(chain, topology, places.out)
-    _check_keys(chain, *HERE)
+    _check_keys(chain, *_here(chain))
     if _answers(chain):
         fail(f"a chain is already up at {chain.chain.control}", exit_codes.BROKEN)
     # Nothing is written before the supervisor holds the folder, but that it has a log.
     command = [sys.executable, "-m", "services", "supervisor"]
     command += ["--topology", str(find_topology(topology)), "--out", str(places.out)]
+    command += [] if feed is None else ["--feed", feed]
     if foreground:
         os.execv(sys.executable, command)  # noqa: S606 - becomes the supervisor
     places.make()
@@ -178,7 +190,7 @@ def check(
     chain = load(topology)
     _check_stages(chain, topology)
     _check_folders(chain, topology, Path(chain.chain.out))
-    _check_keys(chain, *HERE)
+    _check_keys(chain, *_here(chain))
     out.print(
         f"{find_topology(topology)}: {len(chain.stage)} stages, as it should be; "
         f"{_who_may_come(chain)}",
@@ -220,6 +232,10 @@ def _check_folders(chain: Topology, given: Path | None, out_dir: Path) -> None:
     if problems:
         path = find_topology(given)
         fail(told(path, read_settings(path)[1], problems))
+
+
+def _here(chain: Topology) -> tuple[Role, ...]:
+    return HERE if chain.feed.batches is None else (*HERE, "feed")
 
 
 def _check_keys(chain: Topology, *roles: Role) -> None:
@@ -275,6 +291,23 @@ def parse_workers(settings: list[str]) -> dict[str, int]:
             fail(f"{setting!r}: {stage} is there twice")
         workers[stage] = int(number)
     return workers
+
+
+def _show_feed(feed: dict[str, int], folder: str) -> None:
+    """Say what has become of the boxes, and what somebody has to decide."""
+    ended = feed["acquired"] + feed["refused"] + feed["box_failed"]
+    out.print(
+        f"boxes {feed['boxes']} = acquired {feed['acquired']} + rejected {feed['refused']} + "
+        f"failed {feed['box_failed']} + open {feed['boxes'] - ended}; "
+        f"{feed['controllers']} controllers; batches: {feed['waiting']} waiting, "
+        f"{feed['offered']} offered, {feed['started']} under the beam, {feed['held']} held, "
+        f"{feed['done']} done",
+        soft_wrap=True,
+    )
+    if feed["held"]:
+        complain(f"{feed['held']} batches are held; `haadflow hold list {folder}` says why")
+    if feed["late"]:
+        complain(f"{feed['late']} receipts came late and differ from those that are kept")
 
 
 def _ask(chain: Topology, command: Command) -> Answer:
@@ -348,6 +381,8 @@ def _show(answer: Answer) -> None:
             f"{status.spool_mib:.1f} MiB in its spool"
             + ("; as much as may be, so detectors wait" if status.detectors_wait else "")
         )
+    if status.feed:
+        _show_feed(status.feed, answer.figures["out"])
     if status.waits_for_disk:
         complain(f"the disk of {answer.figures['out']} is full; the chain waits for room")
     if status.turned_away:

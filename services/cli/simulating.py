@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import msgspec
 import typer
@@ -17,6 +17,8 @@ from .terminal import err, fail, out, print_json
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from services.simulation.loop import Instrument
 
 SEED, SIZE = 2025, 512
 FOLDER = Path("haadflow-simulate")
@@ -60,7 +62,7 @@ def simulate(
     try:
         done = close_the_loop(
             _specimen(image) if controller == "nion" else None,
-            controller,
+            cast("Instrument", controller),
             folder,
             python=python,
             kill_after=kill_adapter_after,

@@ -55,6 +55,16 @@ def account_line(account: Account) -> str:
     )
     if account.lost or account.unknown:
         line += f"; lost {account.lost}, unknown {account.unknown}"
+    if (boxes := account.boxes) is not None:
+        sign = "=" if boxes.closes else "!="
+        line += (
+            f"\nboxes {boxes.boxes} {sign} acquired {boxes.acquired} + rejected {boxes.rejected} "
+            f"+ failed {boxes.failed} + open {boxes.open}"
+        )
+        if boxes.held:
+            line += f"; {boxes.held} batches are held, see `haadflow hold list`"
+        if boxes.lost:
+            line += f"; lost {boxes.lost}"
     return line
 
 

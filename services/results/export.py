@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import Any, BinaryIO, Protocol
 
 from msgspec import Struct
 
@@ -57,7 +57,7 @@ def export_tables(
     store: ResultStore,
     out: Path,
     *,
-    account: Mapping[str, int | bool] | None = None,
+    account: Mapping[str, Any] | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Export:
     """Write boxes and frames as CSV and Parquet, the batches as JSON Lines, and the summary.

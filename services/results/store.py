@@ -53,6 +53,19 @@ _WRITERS = (
     "INSERT OR IGNORE INTO writers (software, wire_version) VALUES (?, ?)",
     "SELECT id FROM writers WHERE software = ? AND wire_version = ?",
 )
+_IN_ORDER_OF_FRAMES = """
+SELECT outcomes.rowid, runs.id, runs.run, seq, outcome, software, wire_version, created_unix,
+    header, boxes FROM outcomes
+LEFT JOIN runs ON runs.id = outcomes.run LEFT JOIN writers ON writers.id = writer
+WHERE (outcomes.run, seq) > (?, ?) AND outcome = ifnull(?, outcome)
+ORDER BY outcomes.run, seq LIMIT ?
+"""
+_IN_ORDER_OF_COMMITS = """
+SELECT outcomes.rowid, runs.id, runs.run, seq, outcome, software, wire_version, created_unix,
+    header, boxes FROM outcomes
+LEFT JOIN runs ON runs.id = outcomes.run LEFT JOIN writers ON writers.id = writer
+WHERE outcomes.rowid > ? ORDER BY outcomes.rowid LIMIT ?
+"""
 
 
 class Counts(Struct, frozen=True, kw_only=True):
@@ -100,6 +113,7 @@ class ResultStore:
         self.path = path
         self._writer = writer
         self._clock = clock
+        self._seen: int | None = None
         with self._explained():
             self._db = (
                 open_for_reading(path)
@@ -189,19 +203,10 @@ class ResultStore:
         return self._records((-1, 0), kind)
 
     def _records(self, place: tuple[int, int], kind: Kind | None) -> Iterator[Record]:
-        while page := self._page(place, kind):
-            for run_number, run, seq, ended, software, wire, created, header, arrays in page:
-                try:
-                    whole = self._dictionaries.inflate(ended, header)
-                    record = Record(
-                        outcome=unpack_outcome(ended, whole, arrays),
-                        created_unix=created,
-                        writer=Writer(software=software, wire_version=wire),
-                    )
-                except (ValueError, TypeError, sqlite3.Error) as error:
-                    raise StoreError(self.path, f"frame {run}/{seq} is damaged: {error}") from error
-                place = (run_number, seq)
-                yield record
+        while page := self._rows(_IN_ORDER_OF_FRAMES, (*place, kind, _ROWS)):
+            for row in page:
+                place = (row[1], row[3])
+                yield self._record(row)
 
     def records_behind(self, run: str, seq: int) -> Iterator[Record]:
         """Go through the outcomes of the frames of a run behind this one."""
@@ -212,6 +217,44 @@ class ResultStore:
                 if record.outcome.envelope.run != run:
                     return
                 yield record
+
+    def committed_behind(self, place: int, limit: int) -> list[tuple[int, Record]]:
+        """Return the next outcomes behind a place in the order in which they were committed.
+
+        Parameters
+        ----------
+        place
+            That of the last one seen, 0 for the first; it stays an outcome's own.
+        limit
+            How many, at most.
+        """
+        rows = self._rows(_IN_ORDER_OF_COMMITS, (place, limit))
+        return [(row[0], self._record(row)) for row in rows]
+
+    def record_at(self, place: int) -> Record:
+        """Return the outcome of a place that `committed_behind` gave.
+
+        Raises
+        ------
+        StoreError
+            There is none.
+        """
+        for row in self._rows(_IN_ORDER_OF_COMMITS, (place - 1, 1)):
+            if row[0] == place:
+                return self._record(row)
+        raise StoreError(self.path, f"has no outcome at place {place} any more")
+
+    def count_up_to(self, place: int) -> int:
+        """Count the outcomes that were committed up to a place of `committed_behind`."""
+        with self._explained():
+            found = self._db.execute("SELECT count(*) FROM outcomes WHERE rowid <= ?", (place,))
+            return int(found.fetchone()[0])
+
+    def others_wrote(self) -> bool:
+        """Say whether another connection has committed anything since this was asked last."""
+        with self._explained():
+            before, self._seen = self._seen, self._db.execute("PRAGMA data_version").fetchone()[0]
+        return bool(self._seen != before)
 
     def results(self) -> Iterator[Outcome]:
         """Go through all outcomes as `records` does, without the store's own notes."""
@@ -232,17 +275,22 @@ class ResultStore:
     ) -> None:
         self.close()
 
-    def _page(self, place: tuple[int, int], kind: Kind | None) -> list[tuple[Any, ...]]:
-        """Read the rows that follow (run, seq)."""
+    def _rows(self, query: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
         with self._explained():
-            return self._db.execute(
-                "SELECT runs.id, runs.run, seq, outcome, software, wire_version, created_unix,"
-                " header, boxes FROM outcomes"
-                " LEFT JOIN runs ON runs.id = outcomes.run LEFT JOIN writers ON writers.id = writer"
-                " WHERE (outcomes.run, seq) > (?, ?) AND outcome = ifnull(?, outcome)"
-                " ORDER BY outcomes.run, seq LIMIT ?",
-                (*place, kind, _ROWS),
-            ).fetchall()
+            return self._db.execute(query, values).fetchall()
+
+    def _record(self, row: tuple[Any, ...]) -> Record:
+        """Make an outcome of a row of one of the queries below."""
+        _, _, run, seq, ended, software, wire, created, header, arrays = row
+        try:
+            whole = self._dictionaries.inflate(ended, header)
+            return Record(
+                outcome=unpack_outcome(ended, whole, arrays),
+                created_unix=created,
+                writer=Writer(software=software, wire_version=wire),
+            )
+        except (ValueError, TypeError, sqlite3.Error) as error:
+            raise StoreError(self.path, f"frame {run}/{seq} is damaged: {error}") from error
 
     def _insert(self, run: int, outcome: Outcome, created: float, writer: int) -> None:
         kind = kind_of(outcome)

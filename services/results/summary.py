@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from typing import Any
 
 import msgspec
 from msgspec import Struct
@@ -48,7 +49,7 @@ class Summary(Struct, frozen=True, kw_only=True):
     """The file, field by field; None where no image was located."""
 
     schema: str = SCHEMA
-    account: Mapping[str, int | bool] | None
+    account: Mapping[str, Any] | None
     frames: Counts
     n_boxes: int
     boxes_per_image: Spread | None
@@ -67,7 +68,7 @@ class Summary(Struct, frozen=True, kw_only=True):
         return msgspec.json.format(msgspec.json.encode(self), indent=2) + b"\n"
 
 
-def summarise(statistics: Statistics, account: Mapping[str, int | bool] | None = None) -> Summary:
+def summarise(statistics: Statistics, account: Mapping[str, Any] | None = None) -> Summary:
     """Sum up a run.
 
     Parameters

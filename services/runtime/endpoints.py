@@ -1,12 +1,13 @@
 """Every socket of the chain; the only file that touches ZeroMQ.
 
-Five kinds of end, each with one direction and one meaning:
+Six kinds of end, each with one direction and one meaning:
 
 =========== ============================ ==============================================
 `Outlet`    PUSH, connects               results go on, outcomes to the sink, beats
 `Inlet`     PULL, binds                  what others push here
 `Dispatcher` ROUTER, binds               a stage queue to its workers, a source to detectors
 `Requester` DEALER, connects             a worker to its queue, a detector to the source
+`Publisher` PUB, binds                   copies for whoever watches; drops what is not taken
 `Poller`    waits for several of them
 =========== ============================ ==============================================
 
@@ -59,6 +60,8 @@ LARGEST_PART = 16 * 1024 * 1024
 here the connection ends before memory is claimed, whatever length was announced."""
 MESSAGES_A_TURN = 1_000
 """Who floods an end holds up its service for no longer than these take."""
+LARGEST_SUBSCRIPTION = 1_024
+"""Bytes; all that a watcher ever says."""
 ANSWERS_HELD = 1_000
 """For a peer that asks and does not read; one that comes to its senses asks again for the rest."""
 HANDS_FREE_COPY = 64 * 1024
@@ -396,6 +399,23 @@ class Dispatcher(Listener):
     def _may_hear(self, guard: Guard, peer: bytes) -> bool:
         known = self._keys.get(peer)
         return known is not None and guard.role_of(*known) is not None
+
+
+class Publisher(Listener):
+    """PUB that binds: a copy for each who watches, dropped where it is not taken in time."""
+
+    _kind = zmq.PUB
+
+    def __init__(
+        self, address: str, *, high_water_mark: int = 1_000, curve: Curve | None = None
+    ) -> None:
+        super().__init__(high_water_mark=high_water_mark, curve=curve)
+        self.address = self._listen(address, LARGEST_SUBSCRIPTION)
+
+    def send(self, parts: Parts) -> None:
+        """Send to whoever is there and keeps up."""
+        with contextlib.suppress(zmq.Again):
+            self._send(parts)
 
 
 class Requester(Socket):

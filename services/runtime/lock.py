@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from .places import Places
 
@@ -29,9 +30,23 @@ def is_held(places: Places) -> bool:
 def sole_writer(places: Places) -> Iterator[None]:
     """Hold the folder; `ChainBusy` when somebody does. The kernel lets go when the process ends."""
     places.make()
-    with places.lock.open("ab") as file:
+    with _alone(places.lock, f"{places.out}: another chain is writing here"):
+        yield
+
+
+@contextmanager
+def sole_feed(places: Places) -> Iterator[None]:
+    """Be the one feed that offers what lies in the folder; `ChainBusy` when there is one."""
+    places.make()
+    with _alone(places.feed_lock, f"{places.out}: another feed offers what lies here"):
+        yield
+
+
+@contextmanager
+def _alone(lock: Path, otherwise: str) -> Iterator[None]:
+    with lock.open("ab") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            raise ChainBusy(f"{places.out}: another chain is writing here") from error
+            raise ChainBusy(otherwise) from error
         yield

@@ -36,6 +36,16 @@ class Places(NamedTuple):
         return self.hidden / "results.sqlite"
 
     @property
+    def feed(self) -> Path:
+        """Batches offered to scan controllers, and their receipts."""
+        return self.hidden / "feed.sqlite"
+
+    @property
+    def feed_lock(self) -> Path:
+        """Held by the feed that offers what is here."""
+        return self.hidden / "feed.lock"
+
+    @property
     def spool(self) -> Path:
         """Images that cannot be read again from elsewhere."""
         return self.hidden / "spool"

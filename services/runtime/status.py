@@ -17,6 +17,11 @@ STALE_S = 3.0
 RATE_OVER_S = 5.0
 MOST_PROCESSES = 8192
 """Of which the newest beat is kept; whoever invents process ids fills no memory."""
+OF_THE_FEED = (
+    *("controllers", "waiting", "offered", "started", "held", "done"),
+    *("boxes", "acquired", "refused", "box_failed", "late"),
+)
+"""Its figures: controllers, batches by state, boxes in all and by receipt, late receipts."""
 MOST_HEARD = 1024
 """Beats of one service within `RATE_OVER_S`: a hundred processes report under one name."""
 
@@ -59,6 +64,8 @@ class ChainStatus(Struct, frozen=True, kw_only=True):
     """Whether as many images are in the chain, or in the spool, as may be."""
     turned_away: int = 0
     """Times that a peer without a key for it came to an end of the processes that run now."""
+    feed: dict[str, int] = {}
+    """What has become of batches and boxes; empty without a feed."""
     stages: tuple[StageStatus, ...]
     memory_mib: dict[str, float]
     """Resident memory of each process, `service (process id)`."""
@@ -69,7 +76,7 @@ class Status:
 
     def __init__(self, topology: Topology) -> None:
         self._stages = [table.name for table in topology.stage]
-        self._services = {"source", "sink"} | {
+        self._services = {"source", "sink", "feed"} | {
             f"{stage}.{role}" for stage in self._stages for role in ("queue", "worker")
         }
         self._newest: dict[int, tuple[Beat, float]] = {}
@@ -116,6 +123,7 @@ class Status:
     def current(self, now: float) -> ChainStatus:
         """Return the chain's figures as of the newest beats."""
         source, sink = self.figures_of("source"), self.figures_of("sink")
+        feed = self.figures_of("feed")
         ended = sum(int(sink.get(outcome, 0)) for outcome in ("located", "rejected", "failed"))
         return ChainStatus(
             # Each reports in its own time: the sink may be ahead.
@@ -131,7 +139,8 @@ class Status:
                 for service, figures in sorted(self._figures.items())
                 if (count := int(figures.get("undecodable", 0)) + int(figures.get("strangers", 0)))
             },
-            waits_for_disk=any(f.get("waits_for_disk", 0) for f in (source, sink)),
+            waits_for_disk=any(f.get("waits_for_disk", 0) for f in (source, sink, feed)),
+            feed={name: int(feed[name]) for name in OF_THE_FEED if name in feed},
             lag_s=float(source.get("lag_s", 0.0)),
             spool_mib=round(float(source.get("spool_bytes", 0)) / 2**20, 1),
             detectors_wait=bool(source.get("detectors_wait", 0)),

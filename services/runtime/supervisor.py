@@ -121,6 +121,8 @@ class Supervisor:
         for table in self.topology.stage[held:]:
             self._start(f"{table.name}.queue", ["queue", table.name])
         self._start("sink", ["sink"])
+        if self.topology.feed.batches is not None:
+            self._start("feed", ["feed"])
         self._start("source", ["source", *(["--until-drained"] if self._until_drained else [])])
         self._match_workers()
 
@@ -139,8 +141,11 @@ class Supervisor:
         self._match_workers()
 
     def stop(self, grace_s: float = GRACE_S) -> None:
-        """End every process: workers first, the sink last, so that what is finished gets home."""
-        for group in (".worker", "source", ".queue", "sink"):
+        """End every process: workers first, the sink late, so that what is finished gets home.
+
+        The feed comes last: receipts are noted as long as it can be.
+        """
+        for group in (".worker", "source", ".queue", "sink", "feed"):
             self._end([s for n, s in self._services.items() if group in n], grace_s)
         self._services.clear()
         self._hear_beats()

@@ -17,6 +17,8 @@ from typing import Annotated, Any, Self, get_args
 import msgspec
 from msgspec import Meta, Struct, field
 
+from protocols.scanning import Order
+
 from .durable import Durability
 from .settings_file import Key, Problem, SettingsError, convert, read_settings, spelt, told
 
@@ -108,6 +110,17 @@ class SinkTable(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     acknowledged, with what else has come; `frame`, the same, each by itself."""
 
 
+class FeedTable(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How boxes leave the chain for scan controllers; without an address there is no feed."""
+
+    batches: Address | None = None
+    """Controllers ask for batches here."""
+    copies: Address | None = None
+    """A monitoring copy of what is offered and of receipts is published here."""
+    order: Order = "raster"
+    """Of the boxes of a batch: `raster` as boxed, `serpentine`, `nearest`."""
+
+
 class StageTable(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One stage: its queue's two addresses, how many workers, and its parameters.
 
@@ -158,6 +171,7 @@ class Topology(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     chain: ChainTable = field(default_factory=ChainTable)
     source: SourceTable = field(default_factory=SourceTable)
     sink: SinkTable = field(default_factory=SinkTable)
+    feed: FeedTable = field(default_factory=FeedTable)
     security: SecurityTable = field(default_factory=SecurityTable)
 
     def stage_named(self, name: str) -> StageTable:
@@ -179,6 +193,23 @@ class Topology(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         """Return the same chain with another output folder."""
         chain = msgspec.structs.replace(self.chain, out=str(out))
         return msgspec.structs.replace(self, chain=chain)
+
+    def feeding(self, batches: str) -> Self:
+        """Return the same chain with a feed at an address.
+
+        Raises
+        ------
+        TopologyError
+            Nobody can listen there.
+        """
+        changed = msgspec.structs.replace(
+            self, feed=msgspec.structs.replace(self.feed, batches=batches)
+        )
+        wrong = flaw_of_address(batches)
+        if wrong is not None:
+            raise TopologyError(f"feed.batches: {batches!r:.80}: {wrong}", key=("feed", "batches"))
+        changed.check()
+        return changed
 
     def with_keys_beside(self, file: Path) -> Self:
         """Return the same chain with its folder of keys absolute, as seen from the file."""
@@ -294,6 +325,10 @@ class Topology(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         ]
         if self.source.offers is not None:
             pairs.append(("source.offers", self.source.offers))
+        if self.feed.batches is not None:
+            pairs.append(("feed.batches", self.feed.batches))
+        if self.feed.copies is not None:
+            pairs.append(("feed.copies", self.feed.copies))
         for table in self.stage:
             pairs += [
                 (f"stage {table.name}.frames", table.frames),

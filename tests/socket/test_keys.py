@@ -275,7 +275,10 @@ def test_a_list_that_cannot_be_read_is_named_and_leaves_all_as_it_was(
     offers.good_ones_get_through()
     for text, complaint in (
         ("", f"{path}: is empty"),
-        (good + "allow all\n", f"{path}, line 9: 2 words; expected state, role, name, public key"),
+        (
+            good + "allow all\n",
+            f"{path}, line {len(ROLES) + 2}: 2 words; expected state, role, name, public key",
+        ),
     ):
         path.write_text(text)
         offers.good_ones_get_through()

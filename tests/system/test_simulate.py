@@ -25,8 +25,8 @@ def environment(controller: str) -> Path:
     return made
 
 
-def simulate(tmp_path: Path, controller: str, *more: object) -> tuple[int, dict[str, Any]]:
-    asked = ["--controller", controller, "--environment", environment(controller)]
+def simulate(tmp_path: Path, controller: str, *more: str | Path) -> tuple[int, dict[str, Any]]:
+    asked = ("--controller", controller, "--environment", environment(controller))
     done = haadflow("simulate", *asked, "--out", tmp_path / "out", "--json", *more)
     assert done.stdout, done.stderr
     said = json.loads(done.stdout)
@@ -42,7 +42,7 @@ def test_every_box_is_acquired_once_on_a_simulated_nion_microscope_whose_adapter
     """Each sub-scan is the parent's crop, bit for bit, and the probe was where the box says."""
     specimen = tmp_path / "specimen.png"
     Image.fromarray(emulate(3, 2025, size=256, bit_depth=8).image).save(specimen)
-    status, said = simulate(tmp_path, "nion", specimen, "--kill-adapter-after", 20)
+    status, said = simulate(tmp_path, "nion", specimen, "--kill-adapter-after", "20")
     witness = said["witness"]
     assert (status, said["closes"], said["adapter_killed"]) == (0, True, True)
     assert said["boxes"] == said["acquired"] == witness["acquired"] > 40
@@ -72,7 +72,7 @@ def test_the_positions_that_a_direct_electron_camera_touches_are_those_asked_for
 
 
 def test_what_is_missing_is_named(tmp_path: Path) -> None:
-    asked = ["--environment", tmp_path / "none", "--out", tmp_path / "out"]
+    asked = ("--environment", tmp_path / "none", "--out", tmp_path / "out")
     for controller, needs in {"nion": "nion.usim_device", "direct-electron": "de_twin"}.items():
         done = haadflow("simulate", "--controller", controller, *asked)
         assert done.returncode == 2

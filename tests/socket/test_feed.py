@@ -1,0 +1,675 @@
+"""The feed over real sockets: nothing begins without Go, nothing that may have begun goes twice."""
+
+from __future__ import annotations
+
+import itertools
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+import numpy as np
+import pytest
+import zmq
+from structlog.testing import capture_logs
+
+from protocols import decode, encode
+from protocols.messages import (
+    Batch,
+    Begin,
+    Description,
+    Go,
+    Message,
+    Noted,
+    Outcome,
+    Probe,
+    Recall,
+    Receipt,
+    Receipts,
+    Withdrawn,
+)
+from services.account import read_account
+from services.feed.batches import Batches, NotNow
+from services.feed.entry import Entry
+from services.feed.process import Feed
+from services.feed.store import FeedStore
+from services.results import ResultStore, Writer
+from services.runtime.endpoints import Requester
+from services.runtime.places import Places
+from services.runtime.topology import FeedTable, Topology
+from tests.helpers.feeding import fill, located, rejected
+from tests.helpers.hostile_wire import HOSTILE
+
+from .conftest import until
+
+M = TypeVar("M", bound=Message)
+
+
+class Hand:
+    """A controller that does what a test says; its messages in the order in which they came."""
+
+    def __init__(self, around: Around, name: str = "c", **said: Any) -> None:  # noqa: ANN401
+        self._around = around
+        self._numbers = itertools.count(1)
+        said = {"session": f"{name}-1", "family": "sub-scan"} | said
+        self.description = Description(controller=name, **said)
+        self.came: list[Message] = []
+        self.connect()
+
+    def connect(self) -> None:
+        """Be there, perhaps again."""
+        self._socket = Requester(self._around.address)
+        self._around.hands.append(self)
+        self.say(self.description)
+
+    def leave(self) -> None:
+        """Be gone, without a word."""
+        self._around.hands.remove(self)
+        self._socket.close(0)
+
+    def say(self, message: Message) -> None:
+        self._socket.send(encode(message))
+
+    def say_parts(self, parts: list[bytes]) -> None:
+        self._socket.send(parts)
+
+    def hear(self) -> None:
+        while (parts := self._socket.receive()) is not None:
+            said = decode(parts)
+            if not isinstance(said, Probe):
+                self.came.append(said)
+
+    def next(self, kind: type[M]) -> M:
+        """Wait for the next message, which is of this kind."""
+        until(lambda: self.came, self._around.turn)
+        said = self.came.pop(0)
+        assert isinstance(said, kind), said
+        return said
+
+    def begin(self, batch: Batch) -> None:
+        self.say(Begin(run=batch.run, seq=batch.seq, grant=batch.grant))
+
+    def begun(self) -> Batch:
+        """Take the next batch up to its Go."""
+        batch = self.next(Batch)
+        self.begin(batch)
+        assert self.next(Go).grant == batch.grant
+        return batch
+
+    def receipts(
+        self,
+        batch: Batch | Recall,
+        acquired: list[int],
+        *,
+        final: bool = False,
+        untouched: tuple[int, ...] = (),
+    ) -> None:
+        """Say that these boxes were acquired, and wait until it is noted."""
+        number = next(self._numbers)
+        self.say(
+            Receipts(
+                number=number,
+                run=batch.run,
+                seq=batch.seq,
+                grant=batch.grant,
+                receipts=tuple(Receipt(box_id=box, status="acquired") for box in acquired),
+                untouched=untouched,
+                final=final,
+            )
+        )
+        assert self.next(Noted).number == number
+
+
+class Around:
+    """A feed over a folder in which something was located, and who talks to it."""
+
+    def __init__(self, topology: Topology, out: Path, sockets: str) -> None:
+        self.address = f"{sockets}/feed"
+        self.topology = topology
+        self.places = Places(out)
+        self.hands: list[Hand] = []
+        self.feed: Feed | None = None
+        self.run = ""
+
+    def located(self, *outcomes: Callable[[str], Outcome], **table: Any) -> None:  # noqa: ANN401
+        def make(run: str) -> list[Outcome]:
+            self.run = run
+            return [outcome(run) for outcome in outcomes]
+
+        fill(self.places.out, make)
+        feed = FeedTable(batches=self.address, **table)
+        self.topology = msgspec.structs.replace(self.topology, feed=feed)
+        self.start()
+
+    def more(self, *outcomes: Outcome) -> None:
+        with ResultStore(self.places.results, writer=Writer.this()) as store:
+            store.commit(outcomes)
+
+    def start(self) -> None:
+        self.feed = Feed(self.topology, self.places)
+
+    def kill(self) -> None:
+        """Let the feed be gone as a killed process is: nothing of it but its file."""
+        assert self.feed is not None
+        self.feed._end.close(0)
+        self.feed._pulse._outlet.close(0)
+        if self.feed._results is not None:
+            self.feed._results.close()
+        self.feed.store.close()
+        self.feed = None
+
+    def turn(self) -> None:
+        if self.feed is not None:
+            self.feed.step(5)
+        for hand in self.hands:
+            hand.hear()
+
+    def entry(self, seq: int = 0) -> Entry:
+        with FeedStore(self.places.feed, read_only=True) as store:
+            found = store.of_frame(self.run, seq)
+        assert found is not None
+        return found
+
+    def until_state(self, state: str, seq: int = 0) -> Entry:
+        until(lambda: self.entry(seq).state == state, self.turn)
+        return self.entry(seq)
+
+    @contextmanager
+    def operator(self, seq: int = 0) -> Iterator[tuple[Batches, Entry]]:
+        with FeedStore(self.places.feed) as store, store.transaction():
+            entry = store.of_frame(self.run, seq)
+            assert entry is not None
+            yield Batches(store), entry
+
+    def close(self) -> None:
+        for hand in list(self.hands):
+            hand.leave()
+        if self.feed is not None:
+            self.feed.close()
+
+
+@pytest.fixture
+def around(topology: Topology, tmp_path: Path) -> Iterator[Around]:
+    around = Around(topology, tmp_path, topology.sink.results.rpartition("/")[0])
+    yield around
+    around.close()
+
+
+def parent(seq: int, boxes: int, side: int = 64) -> Callable[[str], Outcome]:
+    return lambda run: located(run, seq, boxes, side=side)
+
+
+def nothing(seq: int) -> Callable[[str], Outcome]:
+    return lambda run: rejected(run, seq)
+
+
+def test_each_parent_is_one_batch_and_each_box_gets_its_receipt(around: Around) -> None:
+    around.located(parent(0, 3), nothing(1), parent(2, 2))
+    hand = Hand(around)
+    batch = hand.begun()
+    assert (batch.seq, batch.box_id.tolist(), batch.n_boxes) == (0, [0, 1, 2], 3)
+    hand.receipts(batch, [0, 1])
+    hand.receipts(batch, [2], final=True)
+    empty = hand.begun()
+    assert (empty.seq, empty.outcome, empty.reason) == (1, "rejected", "empty: nothing")
+    hand.receipts(empty, [], final=True)
+    last = hand.begun()
+    hand.receipts(last, [1, 0], final=True)
+    assert {around.until_state("done", seq).state for seq in (0, 1, 2)} == {"done"}
+    account = read_account(around.places)
+    assert account.closes
+    assert account.boxes is not None
+    assert (account.boxes.boxes, account.boxes.acquired, account.boxes.open) == (5, 5, 0)
+
+
+def test_boxes_come_as_they_were_located_in_the_order_that_is_set(around: Around) -> None:
+    around.located(parent(0, 20), order="nearest")
+    batch = Hand(around).next(Batch)
+    boxes = np.stack([batch.x_px, batch.y_px, batch.size_px], axis=1)
+    assert np.array_equal(boxes, located("r", 0, 20).boxes[batch.box_id])
+    assert batch.order == "nearest"
+    assert batch.travel_px < batch.travel_boxed_px
+    entry = around.entry()
+    assert (entry.travel_px, entry.travel_boxed_px) == (batch.travel_px, batch.travel_boxed_px)
+
+
+def test_what_is_located_while_a_controller_waits_is_offered_to_it(around: Around) -> None:
+    around.located(nothing(0))
+    hand = Hand(around)
+    hand.receipts(hand.begun(), [], final=True)
+    around.more(located(around.run, 7, 2), located(around.run, 3, 2))
+    assert [hand.begun().seq] == [7], "in the order of commits"
+
+
+def test_a_controller_has_no_more_batches_than_its_window(around: Around) -> None:
+    around.located(*(parent(seq, 1) for seq in range(4)))
+    hand = Hand(around, window=2)
+    first, second = hand.next(Batch), hand.next(Batch)
+    for _ in range(20):
+        around.turn()
+    assert hand.came == []
+    hand.begin(second)
+    hand.next(Go)
+    hand.receipts(second, [0], final=True)
+    assert hand.next(Batch).seq == 2
+    assert first.seq == 0
+
+
+def test_an_offer_without_go_goes_to_another_at_once_when_its_controller_is_gone(
+    around: Around,
+) -> None:
+    around.located(parent(0, 2))
+    gone, other = Hand(around, "gone"), None
+    first = gone.next(Batch)
+    other = Hand(around, "other")
+    gone.leave()
+    again = other.begun()
+    assert (again.seq, again.grant > first.grant) == (0, True)
+    other.receipts(again, [0, 1], final=True)
+    around.until_state("done")
+
+
+def test_an_earlier_offer_cannot_be_begun_any_more(around: Around) -> None:
+    around.located(parent(0, 2))
+    late = Hand(around, "late")
+    first = late.next(Batch)
+    late.leave()
+    other = Hand(around, "other")
+    other.begun()
+    late.connect()
+    late.begin(first)
+    assert "this offer is over" in late.next(Withdrawn).reason
+
+
+def test_begin_may_be_said_twice_and_is_answered_twice(around: Around) -> None:
+    around.located(parent(0, 2))
+    hand = Hand(around)
+    batch = hand.begun()
+    hand.begin(batch)
+    hand.next(Go)
+
+
+def test_what_has_go_is_held_when_its_controller_is_gone_and_offered_to_nobody(
+    around: Around,
+) -> None:
+    around.located(parent(0, 3))
+    gone = Hand(around, "gone")
+    gone.receipts(gone.begun(), [1])
+    other = Hand(around, "other")
+    gone.leave()
+    entry = around.until_state("held")
+    assert entry.doubtful == [0, 2]
+    assert entry.why == "away: gone is gone, and 2 boxes may have been under the beam"
+    for _ in range(20):
+        around.turn()
+    assert other.came == []
+    account = read_account(around.places)
+    assert account.boxes is not None
+    assert (account.closes, account.boxes.held, account.boxes.open) == (True, 1, 2)
+
+
+def test_the_same_session_goes_on_when_its_connection_is_back(around: Around) -> None:
+    around.located(parent(0, 3))
+    hand = Hand(around)
+    batch = hand.begun()
+    hand.leave()
+    around.until_state("held")
+    hand.connect()
+    around.until_state("started")
+    hand.receipts(batch, [0, 1, 2], final=True)
+    around.until_state("done")
+
+
+def test_receipts_that_come_late_end_what_was_held(around: Around) -> None:
+    """Also when they are the first thing that is heard of the session again."""
+    around.located(parent(0, 2))
+    hand = Hand(around)
+    batch = hand.begun()
+    around.kill()
+    around.start()
+    assert around.until_state("held").why.startswith("away: the feed was started again")
+    hand.say(hand.description)
+    hand.receipts(batch, [0, 1], final=True)
+    around.until_state("done")
+
+
+def test_an_offer_that_the_connection_has_lost_is_made_again(around: Around) -> None:
+    around.located(parent(0, 2))
+    hand = Hand(around)
+    first = hand.next(Batch)
+    hand.leave()
+    hand.connect()
+    assert hand.begun().seq == first.seq
+
+
+def test_repeated_receipts_are_noted_again_and_kept_once(around: Around) -> None:
+    around.located(parent(0, 2))
+    hand = Hand(around)
+    batch = hand.begun()
+    hand.receipts(batch, [0])
+    hand.receipts(batch, [0])
+    hand.receipts(batch, [1], final=True)
+    hand.receipts(batch, [1], final=True)
+    entry = around.until_state("done")
+    assert entry.receipts_by_status() == {"acquired": 2, "rejected": 0, "failed": 0, "open": 0}
+    with FeedStore(around.places.feed, read_only=True) as store:
+        assert store.late() == 0
+
+
+def test_receipts_that_come_after_the_last_one_end_what_they_left_in_doubt(around: Around) -> None:
+    around.located(parent(0, 3))
+    hand = Hand(around)
+    batch = hand.begun()
+    hand.receipts(batch, [2], final=True)
+    assert around.until_state("held").doubtful == [0, 1]
+    hand.receipts(batch, [0])
+    assert around.entry().state == "held"
+    hand.receipts(batch, [1])
+    around.until_state("done")
+
+
+def test_a_journal_tells_what_became_of_an_earlier_session(around: Around) -> None:
+    around.located(parent(0, 4))
+    first = Hand(around, session="s1", journal="j")
+    batch = first.begun()
+    first.receipts(batch, [0])
+    first.leave()
+    second = Hand(around, session="s2", journal="j")
+    asked = second.next(Recall)
+    assert (asked.seq, asked.grant) == (0, batch.grant)
+    second.receipts(asked, [1], untouched=(2, 3), final=True)
+    rest = second.begun()
+    assert rest.box_id.tolist() == [2, 3]
+    assert rest.may_repeat.tolist() == [0, 0]
+    second.receipts(rest, [2, 3], final=True)
+    around.until_state("done")
+
+
+def test_what_a_journal_does_not_know_stays_held(around: Around) -> None:
+    around.located(parent(0, 4))
+    first = Hand(around, session="s1", journal="j")
+    first.begun()
+    first.leave()
+    second = Hand(around, session="s2", journal="j")
+    second.receipts(second.next(Recall), [0], untouched=(3,), final=True)
+    entry = around.until_state("held")
+    assert entry.doubtful == [1, 2]
+    assert entry.why == "c does not know what became of 2 boxes"
+    assert entry.open == [1, 2, 3]
+
+
+def test_another_journal_or_session_cannot_answer_for_a_batch(around: Around) -> None:
+    around.located(parent(0, 1))
+    first = Hand(around, session="s1", journal="j")
+    batch = first.begun()
+    first.leave()
+    stranger = Hand(around, "stranger", session="s2", journal="k")
+    with capture_logs() as log:
+        stranger.receipts(batch, [0], final=True)
+    assert around.until_state("held").receipts == {}
+    assert any("another session" in str(line.get("error")) for line in log)
+
+
+def test_a_controller_that_ends_gives_back_what_it_has_not_touched(around: Around) -> None:
+    around.located(parent(0, 3))
+    hand = Hand(around)
+    batch = hand.begun()
+    hand.receipts(batch, [0], untouched=(1, 2), final=True)
+    again = hand.begun()
+    assert again.box_id.tolist() == [1, 2]
+
+
+def test_released_boxes_come_again_and_say_that_they_may_repeat(around: Around) -> None:
+    around.located(parent(0, 3))
+    gone = Hand(around, "gone")
+    gone.receipts(gone.begun(), [1])
+    gone.leave()
+    around.until_state("held")
+    other = Hand(around, "other")
+    with around.operator() as (batches, entry):
+        batches.release(entry, repeat=True)
+    batch = other.begun()
+    assert batch.box_id.tolist() == [0, 2]
+    assert batch.may_repeat.tolist() == [1, 1]
+    other.receipts(batch, [0, 2], final=True)
+    around.until_state("done")
+
+
+def test_released_without_repeating_what_is_in_doubt_has_failed(around: Around) -> None:
+    around.located(parent(0, 3))
+    gone = Hand(around, journal="j")
+    gone.begun()
+    gone.leave()
+    around.until_state("held")
+    second = Hand(around, session="s2", journal="j")
+    second.receipts(second.next(Recall), [], untouched=(2,), final=True)
+    around.until_state("held")
+    with around.operator() as (batches, entry):
+        batches.release(entry, repeat=False)
+    assert second.begun().box_id.tolist() == [2]
+    known = around.entry().receipts
+    assert {(known[box].status, known[box].by) for box in (0, 1)} == {("failed", "operator")}
+    assert "in doubt" in known[0].reason
+
+
+def test_a_receipt_that_comes_after_a_release_is_kept_beside_the_other(around: Around) -> None:
+    around.located(parent(0, 2))
+    late = Hand(around, "late")
+    old = late.begun()
+    late.leave()
+    around.until_state("held")
+    with around.operator() as (batches, entry):
+        batches.release(entry, repeat=True)
+    other = Hand(around, "other")
+    batch = other.begun()
+    other.receipts(batch, [0])
+    late.connect()
+    late.receipts(old, [0, 1], final=True)
+    other.receipts(batch, [1], final=True)
+    entry = around.until_state("done")
+    assert [entry.receipts[box].by for box in (0, 1)] == ["other", "late"]
+    with FeedStore(around.places.feed, read_only=True) as store:
+        assert store.late() == 2
+        told = [what for _, what in store.history(entry.place) if what.startswith("late")]
+    assert "late says acquired of box 0" in told[0]
+
+
+def test_a_late_receipt_takes_its_box_out_of_an_offer_that_is_not_begun(around: Around) -> None:
+    around.located(parent(0, 2))
+    late = Hand(around, "late")
+    old = late.begun()
+    late.leave()
+    around.until_state("held")
+    with around.operator() as (batches, entry):
+        batches.release(entry, repeat=True)
+    other = Hand(around, "other")
+    offered = other.next(Batch)
+    late.connect()
+    late.receipts(old, [0])
+    other.begin(offered)
+    until(lambda: len(other.came) == 2, around.turn)
+    offers = {type(said): said for said in other.came}
+    assert offers.keys() == {Batch, Withdrawn}
+    again = offers[Batch]
+    assert isinstance(again, Batch)
+    assert again.box_id.tolist() == [1]
+
+
+def test_dropped_boxes_have_failed_and_what_is_under_a_beam_cannot_be_dropped(
+    around: Around,
+) -> None:
+    around.located(parent(0, 2))
+    hand = Hand(around)
+    hand.begun()
+    with pytest.raises(NotNow, match="under the beam of c"), around.operator() as (batches, entry):
+        batches.drop(entry)
+    hand.leave()
+    around.until_state("held")
+    with around.operator() as (batches, entry):
+        batches.drop(entry)
+    assert around.until_state("done").receipts_by_status()["failed"] == 2
+    with pytest.raises(NotNow, match="is done"), around.operator() as (batches, entry):
+        batches.drop(entry)
+
+
+def test_boxes_that_no_controller_here_takes_are_refused_by_name(around: Around) -> None:
+    around.located(parent(0, 3, side=32), parent(1, 3))
+    with capture_logs() as log:
+        hand = Hand(around, grid_height=64, grid_width=64)
+        assert hand.next(Batch).seq == 1
+    entry = around.until_state("done")
+    assert entry.receipts_by_status()["rejected"] == 3
+    known = entry.receipts[0]
+    assert known.reason == (
+        "outside_grid: the parent is 32 x 32 (width x height), the controller's grid 64 x 64"
+    )
+    assert known.by == "feed"
+    assert any(line["event"] == "boxes.refused" and line["boxes"] == 3 for line in log)
+    with around.operator() as (batches, again):
+        batches.release(again, repeat=False)
+    assert Hand(around, "right").begun().seq == 0
+
+
+def test_boxes_outside_a_controllers_limits_are_refused_and_the_others_offered(
+    around: Around,
+) -> None:
+    around.located(parent(0, 20))
+    sizes = located("r", 0, 20).boxes[:, 2]
+    batch = Hand(around, smallest_px=5, largest_px=6).begun()
+    assert sorted(batch.box_id.tolist()) == np.flatnonzero((sizes > 4) & (sizes < 7)).tolist()
+    refused = around.entry().receipts
+    assert {refused[box].reason.partition(":")[0] for box in refused} == {"too_small", "too_large"}
+
+
+def test_a_parent_waits_for_the_controller_that_takes_it(around: Around) -> None:
+    around.located(parent(0, 1), parent(1, 1, side=32), parent(2, 1, side=32))
+    small = Hand(around, "small", grid_height=32, grid_width=32)
+    large = Hand(around, "large", grid_height=64, grid_width=64)
+    assert large.begun().seq == 0
+    batch = small.begun()
+    assert batch.seq == 1
+    small.receipts(batch, [0], final=True)
+    assert small.begun().seq == 2
+
+
+def test_a_parent_with_too_many_boxes_comes_as_several_batches(around: Around) -> None:
+    around.located(parent(0, 5))
+    hand = Hand(around, most_boxes=2)
+    seen = []
+    for _ in range(3):
+        batch = hand.begun()
+        assert batch.n_boxes == 5
+        seen += batch.box_id.tolist()
+        hand.receipts(batch, batch.box_id.tolist(), final=True)
+    assert seen == [0, 1, 2, 3, 4]
+    around.until_state("done")
+
+
+def test_several_controllers_share_a_feed_and_no_box_goes_to_two(around: Around) -> None:
+    around.located(*(parent(seq, 2) for seq in range(6)))
+    hands = [Hand(around, name) for name in "abc"]
+    seen = []
+    for _ in range(2):
+        for hand in hands:
+            batch = hand.begun()
+            seen.append(batch.seq)
+            hand.receipts(batch, [0, 1], final=True)
+    assert sorted(seen) == list(range(6))
+
+
+def test_who_watches_gets_a_copy_and_nobody_waits_for_him(around: Around) -> None:
+    around.located(parent(0, 2), copies=f"{around.address}.copies")
+    with zmq.Context() as context, context.socket(zmq.SUB) as watching:
+        watching.subscribe(b"HF")
+        watching.connect(f"{around.address}.copies")
+        hand = Hand(around)
+        batch = hand.begun()
+        hand.receipts(batch, [0])
+        copies = []
+
+        def look() -> None:
+            around.turn()
+            hand.say(hand.description)
+            if watching.poll(0):
+                copies.append(decode(watching.recv_multipart()))
+            else:
+                hand.receipts(batch, [1])
+
+        until(lambda: any(isinstance(copy, Receipts) for copy in copies), look)
+
+
+def test_on_a_full_disk_nothing_is_answered_and_then_all_of_it(
+    around: Around, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    around.located(parent(0, 2))
+    hand = Hand(around)
+    batch = hand.next(Batch)
+    assert around.feed is not None
+    full = sqlite3.OperationalError("database or disk is full")
+    full.sqlite_errorcode = sqlite3.SQLITE_FULL
+
+    def refuse(_entry: object) -> None:
+        raise full
+
+    paused: list[float] = []
+    monkeypatch.setattr(around.feed, "_pause", paused.append)
+    with monkeypatch.context() as patch:
+        patch.setattr(around.feed.store, "put", refuse)
+        hand.begin(batch)
+        until(lambda: paused, around.turn)
+        assert around.feed._figures()["waits_for_disk"] == 1
+        assert hand.came == []
+        assert around.entry().state == "offered"
+    hand.begin(batch)
+    hand.next(Go)
+
+
+def test_after_any_garbage_the_next_batch_is_acquired(around: Around) -> None:
+    around.located(*(parent(seq, 1) for seq in range(len(HOSTILE))))
+    hand = Hand(around)
+    for thrown, (what, parts) in enumerate(HOSTILE.items(), start=1):
+        hand.say_parts(list(parts) or [b""])
+        batch = hand.begun()
+        hand.receipts(batch, [0], final=True)
+        assert batch.seq == thrown - 1
+        assert around.feed is not None
+        assert around.feed._figures()["undecodable"] == thrown, what
+
+
+@pytest.mark.parametrize(
+    ("changed", "says"),
+    [
+        ({"grant": 99}, "no offer 99 of batch"),
+        ({"seq": 5}, "no offer 1 of batch"),
+        ({"run": "other"}, "no offer 1 of batch other/0"),
+        ({"receipts": (Receipt(box_id=7, status="acquired"),)}, "box 7: batch .* has 2"),
+    ],
+)
+def test_receipts_of_what_was_not_offered_are_counted_and_named(
+    around: Around, changed: dict[str, Any], says: str
+) -> None:
+    around.located(parent(0, 2))
+    hand = Hand(around)
+    batch = hand.begun()
+    said = Receipts(number=1, run=batch.run, seq=0, grant=batch.grant)
+    with capture_logs() as log:
+        hand.say(msgspec.structs.replace(said, **changed))
+        hand.next(Noted)
+    (line,) = [line for line in log if line["event"] == "receipts.of_no_offer"]
+    with pytest.raises(ValueError, match=says):
+        raise ValueError(line["error"])
+    assert around.entry().receipts == {}
+
+
+def test_who_has_not_described_himself_is_not_obeyed(around: Around) -> None:
+    around.located(parent(0, 2))
+    hand = Hand(around)
+    batch = hand.next(Batch)
+    silent = Requester(around.address)
+    silent.send(encode(Begin(run=batch.run, seq=0, grant=batch.grant)))
+    with capture_logs() as log:
+        until(lambda: any(line["event"] == "controller.not_described" for line in log), around.turn)
+    assert around.entry().state == "offered"
+    silent.close(0)
