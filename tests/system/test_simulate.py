@@ -32,7 +32,8 @@ def simulate(tmp_path: Path, controller: str, *more: str | Path) -> tuple[int, d
     said = json.loads(done.stdout)
     written = json.loads((tmp_path / "out" / "simulation.json").read_text())
     assert {**written, "closes": said["closes"]} == said
-    assert Image.open(tmp_path / "out" / "simulation.png").size[0] >= 512
+    with Image.open(tmp_path / "out" / "simulation.png") as picture:
+        assert picture.size[0] >= 512
     return done.returncode, said
 
 
