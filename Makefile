@@ -6,7 +6,7 @@ HAADFLOW_DATA ?= $(if $(wildcard ../shared/data),$(abspath ../shared/data),)
 export HAADFLOW_DATA
 SOAK := $(addprefix tests/system/test_,several_hosts.py load.py dead_letters.py hostile_input.py repeats.py)
 
-.PHONY: help install demo test lint audit parity bench bench-curve bench-peers bench-scaling fuzz chaos epics soak clean
+.PHONY: help install demo test lint audit parity bench bench-curve bench-peers bench-scaling fuzz chaos epics microscope soak clean
 
 help:
 	@echo "make demo    a synthetic megalibrary through the chain, pictures in haadflow-demo/"
@@ -16,6 +16,7 @@ help:
 	@echo "make bench   speed, as a ratio to a plain baseline in the same run"
 	@echo "make fuzz    the codec under a fuzzer, FUZZ_SECONDS=300 (installs it once)"
 	@echo "make chaos   more than 10,000 frames under random kills of every process; about ten minutes"
+	@echo "make microscope  the loop on two simulated microscopes (installs them once, 1 GB)"
 	@echo "make epics   the tests with a simulated EPICS area detector (installs it once)"
 	@echo "make soak    the tests of faults, hosts and load that take long; about five minutes"
 	@echo "make bench-curve  what keys (CURVE) cost, one hop and the whole chain"
@@ -43,13 +44,24 @@ $(VENV)/.installed-fuzz: $(VENV)/.installed
 	$(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt --editable '.[fuzz]'
 	@touch $@
 
+# A controller runs in an environment of its own: its licence or its dependencies ask for it.
+.venv-%/.installed: deploy/controllers/%/requirements.txt deploy/controllers/%/constraints.txt
+	"$(PYTHON)" -m venv .venv-$*
+	.venv-$*/bin/python -m pip install --disable-pip-version-check --constraint deploy/controllers/$*/constraints.txt --requirement $<
+	.venv-$*/bin/python -m pip install --disable-pip-version-check --no-deps --editable .
+	@touch $@
+
+.PRECIOUS: .venv-%/.installed
+
 install: $(VENV)/.installed
 
 demo: install
 	$(BIN)/haadflow demo --out haadflow-demo
 
 # The kernels are compiled once and first: else every process that meets a cold cache does it.
+# Where Nion's simulator cannot be had, its tests are skipped, and say so.
 test: install
+	-@test -e .venv-nion/.installed || $(MAKE) .venv-nion/.installed
 	$(BIN)/haadflow warm
 	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
@@ -76,6 +88,9 @@ bench: install
 
 chaos: install
 	$(BIN)/python -m tests.system.chaos
+
+microscope: install .venv-nion/.installed .venv-direct-electron/.installed
+	$(BIN)/python -m pytest tests/system/test_simulate.py
 
 epics: install $(VENV)/.installed-epics
 	$(BIN)/python -m pytest tests/system/test_epics.py

@@ -150,7 +150,7 @@ def run_chain(
 @contextmanager
 def chain_for(run: FilesRun, places: Places, *, until_drained: bool) -> Iterator[Supervisor]:
     """Start a chain sized to this machine, whose supervisor is the caller's to `step`; stop it."""
-    with _folder_of_sockets(places) as sockets:
+    with folder_of_sockets(places) as sockets:
         try:
             topology = one_machine(
                 sockets,
@@ -171,7 +171,7 @@ def chain_for(run: FilesRun, places: Places, *, until_drained: bool) -> Iterator
 
 
 @contextmanager
-def _folder_of_sockets(places: Places) -> Iterator[Path]:
+def folder_of_sockets(places: Places) -> Iterator[Path]:
     """Make a folder for the sockets, and remove it; first the one that a killed run has left.
 
     Not in the output folder: a Unix socket's path is short, and a network share takes none.

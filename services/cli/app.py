@@ -31,6 +31,7 @@ from . import (
     library,
     pva,
     send,
+    simulating,
     warm,
     watching,
 )
@@ -62,6 +63,7 @@ app.command()(chain.down)
 app.command()(chain.worker)
 app.command()(chain.check)
 app.command()(warm.warm)
+app.command()(simulating.simulate)
 app.command()(bench.bench)
 app.command()(controller.controller)
 app.command()(controller.feed)

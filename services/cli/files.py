@@ -41,7 +41,7 @@ from .terminal import (
     remark,
     stop_on_signal,
 )
-from .write import write_results
+from .write import write_for_instrument, write_results
 
 SAID_AT_MOST = 5
 """Failed images that are named on the terminal; frames.csv has all."""
@@ -214,11 +214,39 @@ def verify(
 def export(
     folder: Annotated[Path, typer.Argument(help="What a run or a chain wrote into.")],
     pictures: Pictures = 100,
+    dialect: Annotated[
+        str | None,
+        typer.Option(
+            help="Write FOLDER/instrument/DIALECT/ instead, for an instrument: "
+            "autoscript, jeol, qd-xy, de-xy or obi-csv.",
+        ),
+    ] = None,
+    order: Annotated[
+        str, typer.Option(help="Of the boxes: raster, serpentine, nearest.")
+    ] = "raster",
+    points_per_edge: Annotated[
+        int, typer.Option(help="n x n points a box, in lists of points.")
+    ] = 1,
+    grid: Annotated[
+        str | None,
+        typer.Option(help="COLUMNSxROWS of the scan, in lists of points; else one a pixel."),
+    ] = None,
+    dwell_us: Annotated[float, typer.Option(help="Of a point, where the file says it.")] = 1.0,
 ) -> None:
-    """Write tables, summary and pictures of what is committed so far."""
+    """Write tables and pictures of what is committed so far, or files for an instrument."""
     places = Places(folder)
     if not places.results.exists():
         fail(f"{places.results}: there are no results here")
+    if dialect is not None:
+        write_for_instrument(
+            places,
+            dialect=dialect,
+            order=order,
+            points_per_edge=points_per_edge,
+            grid=grid,
+            dwell_us=dwell_us,
+        )
+        return
     write_results(places, pictures=pictures)
     out.print(account_line(read_account(places)))
 

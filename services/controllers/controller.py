@@ -84,6 +84,9 @@ class Controller(Protocol):
         That happens when the process is to end and an `acquire` does not return in time.
         """
 
+    def close(self) -> None:
+        """Let go of the instrument: the process ends."""
+
 
 @runtime_checkable
 class Recalls(Protocol):

@@ -79,6 +79,9 @@ class FileController:
         """Let no more lines be written."""
         self._aborted.set()
 
+    def close(self) -> None:
+        """Nothing is open between boxes."""
+
     def recall(self, parent: Parent, boxes: Sequence[Box]) -> Mapping[int, Receipt | None]:
         """Look the boxes up: a line that is there was acquired, and nothing else was."""
         wanted = {box.box_id for box in boxes}

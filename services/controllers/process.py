@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -49,9 +50,9 @@ def run(wanted: Wanted, stopped: Callable[[], bool]) -> int:
         It cannot start: what is wrong, and where.
     """
     log = structlog.get_logger()
-    controller = build_controller(wanted.controller, wanted.settings)
-    limits = controller.describe()
-    with Journal(wanted.journal) as journal:
+    made = build_controller(wanted.controller, wanted.settings)
+    with closing(made) as controller, Journal(wanted.journal) as journal:
+        limits = controller.describe()
 
         def about(session: str) -> Description:
             return describe(wanted.name, session, limits, journal.name, wanted.window)

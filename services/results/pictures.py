@@ -28,6 +28,7 @@ __all__ = [
     "draw_distributions",
     "draw_hero",
     "draw_overlay",
+    "file_stem",
     "overlay_name",
     "write_pictures",
 ]
@@ -90,7 +91,12 @@ def write_pictures(
 
 
 def overlay_name(result: Outcome) -> str:
-    """Name the overlay of a result.
+    """Name the overlay of a result."""
+    return f"{file_stem(result)}.png"
+
+
+def file_stem(result: Outcome) -> str:
+    """Name the files of a result, up to what tells their kind.
 
     The seq comes first, so that names are unique, also where case is not told apart, and sort
     in the order of the run. Of the parent's name, which comes from outside, only letters,
@@ -98,7 +104,7 @@ def overlay_name(result: Outcome) -> str:
     """
     parent = re.sub(r"\.[A-Za-z]{3,4}$", "", result.envelope.metadata.parent_id)
     kept = re.sub(r"[^A-Za-z0-9._-]+", "-", parent).strip("-.")
-    return f"{result.envelope.seq:06d}_{kept[:_LONGEST_NAME] or 'unnamed'}.png"
+    return f"{result.envelope.seq:06d}_{kept[:_LONGEST_NAME] or 'unnamed'}"
 
 
 def _read(

@@ -1,0 +1,95 @@
+"""Direct Electron's FreeScan through the vendor's client: a list of scan positions an acquisition.
+
+`set_xy_array` takes whole positions of a grid, x right, y down, (0, 0) at the upper left, before
+the scan starts; nothing can be added while it runs. Source: deapi 5.3.1, `client.py`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+import deapi
+import numpy as np
+from numpy.typing import NDArray
+
+ARRAY_TYPE = "XY File"
+RESULT = "virtual_image0"
+LOOK_S = 0.02
+LARGEST_GRID = 8192
+
+
+class FreeScanFailed(RuntimeError):
+    """The camera did not do what it was asked; says what it was."""
+
+
+class FreeScan:
+    """One camera, connected; disconnects on leaving."""
+
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        *,
+        patience_s: float = 60.0,
+        clock: Callable[[], float] = time.monotonic,
+        pause: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._patience_s = patience_s
+        self._clock = clock
+        self._pause = pause
+        self._client = deapi.Client()
+        self._client.usingMmf = False  # shared memory is for Windows only
+        self._client.connect(host, port)
+        self._client["Scan - Enable"] = "On"
+        self._client["Scan - Camera Frames Per Point"] = 1
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Rows and columns of positions over the whole field."""
+        return int(self._client["Scan - Size Y"]), int(self._client["Scan - Size X"])
+
+    def scan(self, positions: NDArray[np.int32]) -> NDArray[np.float32]:
+        """Scan positions (N, 2): x, y; return what the first detector saw, by row and column.
+
+        Raises
+        ------
+        FreeScanFailed
+            If the list was not taken, or the scan does not end.
+        """
+        rows, columns = self.grid
+        self._client.set_xy_array(positions, width=columns, height=rows)
+        if self._client["Scan - Type"] != ARRAY_TYPE:
+            raise FreeScanFailed(f"the camera did not take a list of {len(positions)} positions")
+        self._client.start_acquisition(1)
+        deadline = self._clock() + self._patience_s
+        while self._client.acquiring:
+            if self._clock() > deadline:
+                self._client.stop_acquisition()
+                raise FreeScanFailed(
+                    f"a scan of {len(positions)} positions has not ended in {self._patience_s:g} s"
+                )
+            self._pause(LOOK_S)
+        seen, *_ = self._client.get_result(RESULT, "FLOAT32")
+        return np.asarray(seen, np.float32)
+
+    def abort(self) -> None:
+        """Stop what is being scanned."""
+        self._client.stop_acquisition()
+
+    def close(self) -> None:
+        """Disconnect."""
+        self._client.disconnect()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()

@@ -1,0 +1,1 @@
+"""The loop, closed on a simulated microscope: survey, chain, feed, adapter, comparison."""
