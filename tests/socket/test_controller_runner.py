@@ -51,6 +51,9 @@ class Instrument:
     def abort(self) -> None:
         self.aborted = True
 
+    def close(self) -> None:
+        """Nothing is open."""
+
 
 def taken(boxes: Sequence[Box]) -> list[Receipt]:
     return [Receipt(box_id=box.box_id, status="acquired") for box in boxes]
@@ -159,7 +162,7 @@ def test_a_controller_that_can_look_boxes_up_ends_the_doubt_by_itself(bench: Ben
     class DiesBehindTheBeam:
         """The box is acquired, and nobody hears of it any more."""
 
-        describe, abort = files.describe, files.abort
+        describe, abort, close = files.describe, files.abort, files.close
 
         def acquire(self, parent: Parent, boxes: Sequence[Box]) -> Sequence[Receipt]:
             files.acquire(parent, boxes)
@@ -199,15 +202,16 @@ def test_an_instrument_that_is_gone_leaves_its_box_in_doubt_and_gives_the_rest_b
     runner = bench.start(Instrument(go))
     with pytest.raises(ControllerGone):
         bench.until_state("done")
-    until(lambda: bench.entry().state == "held", lambda: (bench.feed.step(2), runner_hears(runner)))
+
+    def leave() -> None:
+        bench.feed.step(2)
+        for _ in runner._link.hear(1):
+            pass
+
+    until(lambda: bench.entry().state == "held", leave)
     entry = bench.entry()
     assert entry.doubtful == [3]
     assert sorted(entry.receipts) == [0, 1, 2]
-
-
-def runner_hears(runner: Runner) -> None:
-    for _ in runner._link.hear(1):
-        pass
 
 
 def test_a_box_outside_the_grid_is_refused_at_the_adapter_too(bench: Bench) -> None:

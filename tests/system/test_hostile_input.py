@@ -44,7 +44,7 @@ OBEYED = {
 }
 """What would be no hostile input but an order, from whoever may give it."""
 HEARD_BY = {"chain": "supervisor", "sink": "sink", "source": "source", "feed": "feed"}
-FEED = {"[sink]\n": '[feed]\nbatches = "tcp://127.0.0.1:5770"\n\n[sink]\n'}
+FEED = {"# [feed]": "[feed]", "# batches": "batches"}
 """What the shipped chain has not."""
 
 

@@ -133,3 +133,50 @@ def test_i_have_a_detector(here: Path, env: dict[str, str]) -> None:
     assert sum(source.startswith("IMAGES/") for source in sources) == 3
     assert sum(source.startswith("synthetic-0/") for source in sources) > 10
     assert sources.count("detector") == 1
+
+
+def test_i_have_a_microscope(here: Path, env: dict[str, str]) -> None:
+    topology = Path(env["HAADFLOW_TOPOLOGY"])
+    address = re.search(r'offers = "(ipc:[^"]+)"', topology.read_text())
+    assert address is not None
+    feed = f"{address[1]}.feed"
+    named = {"tcp://127.0.0.1:5770": feed, "haadflow-out": str(here / "chain")}
+    controller: subprocess.Popen[str] | None = None
+    said = {}
+    try:
+        for written in commands("I have a microscope"):
+            words = [named.get(word, word) for word in written]
+            if words[0] == "controller":
+                controller = start(*words, cwd=here)
+                continue
+            if words[0] == "status":
+                until_all_is_acquired(env)
+            done = haadflow(*words, cwd=here, env=env)
+            assert done.returncode == 0, f"{words}: {done.stderr}"
+            said[words[0]] = done.stdout
+    finally:
+        haadflow("down", env=env)
+        assert controller is not None
+        controller.send_signal(signal.SIGINT)
+        ended, _ = controller.communicate(timeout=60)
+    assert controller.returncode == 0, ended
+    boxes = len((here / "ACQUIRED" / "acquired.jsonl").read_text().splitlines())
+    assert boxes > 3
+    assert f"boxes {boxes} = acquired {boxes} + rejected 0 + failed 0 + open 0" in said["status"]
+    assert said["hold"] == "nothing is held\n"
+    with (here / "chain" / "frames.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["batch"] for row in rows] == ["done"] * 3
+    assert sum(int(row["boxes_acquired"]) for row in rows) == boxes
+    with (here / "chain" / "receipts.csv").open(newline="") as file:
+        assert {row["receipt"] for row in csv.DictReader(file)} == {"acquired"}
+
+
+def until_all_is_acquired(env: dict[str, str]) -> None:
+    """Return when the three images' batches are done."""
+
+    def done() -> bool:
+        asked = haadflow("status", "--json", env=env)
+        return bool(json.loads(asked.stdout)["feed"].get("done") == 3)
+
+    until(done, [])
