@@ -15,6 +15,7 @@ from protocols.messages import Located, Outcome, SurveyImage
 
 from .account import read_account
 from .detectors.files import DEFAULT_READ_LIMITS, ReadLimits, UnreadableImage, read_reference
+from .feed.reading import acquisitions
 from .intake import limits_of
 from .results import ResultStore
 from .results.export import Export, export_tables
@@ -40,8 +41,14 @@ def write_report(
     """
     account = read_account(places)
     figures = msgspec.to_builtins(account) | {"closes": account.closes}
-    with ResultStore(places.results) as store, Ledger(places.ledger, read_only=True) as ledger:
-        export = export_tables(store, places.out, account=figures, progress=progress)
+    with (
+        ResultStore(places.results) as store,
+        Ledger(places.ledger, read_only=True) as ledger,
+        acquisitions(places.feed) as acquired,
+    ):
+        export = export_tables(
+            store, places.out, account=figures, acquisitions=acquired, progress=progress
+        )
         if pictures:
             write_pictures(
                 store,

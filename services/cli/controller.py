@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from services.runtime import exit_codes
+from services.runtime.intact import DamagedFile
 from services.runtime.lock import ChainBusy
 from services.runtime.places import Places
 from services.runtime.process import Stop, start_log
@@ -99,7 +99,6 @@ def feed(
 ) -> None:
     """Offer what a run has located to scan controllers, until Ctrl-C; a chain has its own feed."""
     from services.feed import process
-    from services.feed.store import FeedError
 
     places = Places(folder)
     if not places.results.exists():
@@ -107,10 +106,8 @@ def feed(
     start_log("feed")
     try:
         process.run(Topology.load(places.topology).feeding(address), places)
-    except (TopologyError, ChainBusy, FeedError) as error:
+    except (TopologyError, ChainBusy, DamagedFile) as error:
         fail(str(error))
-    except KeyboardInterrupt:
-        raise typer.Exit(exit_codes.INTERRUPTED) from None
 
 
 def parse_settings(settings: list[str]) -> dict[str, Any]:

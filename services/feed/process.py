@@ -330,7 +330,13 @@ class Feed:
 
 
 def run(topology: Topology, places: Places) -> None:
-    """Run until told to stop."""
+    """Run until told to stop.
+
+    Raises
+    ------
+    ChainBusy, AddressError, KeysError, FeedError
+        It cannot start.
+    """
     stop = Stop()
     with sole_feed(places):
         feed = Feed(topology, places)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import NamedTuple, Self
 
 from services.runtime.disk import is_damage
+from services.runtime.intact import DamagedFile
 
 from .entry import Entry, State, unpack
 
@@ -86,7 +87,7 @@ COMMIT;
 """
 
 
-class FeedError(Exception):
+class FeedError(DamagedFile):
     """The feed's file cannot be used: which, and why."""
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import BinaryIO
 
+from .acquisition import ACQUISITION_COLUMNS
 from .cells import cell, text_cell
 from .rows import BOX_COLUMNS, FRAME_COLUMNS
 from .view import View
@@ -31,16 +32,23 @@ class BoxesCsv:
 
 
 class FramesCsv:
-    """frames.csv: one row a parent image, rejected and failed ones too."""
+    """frames.csv: one row a parent image, rejected and failed ones too.
 
-    def __init__(self, file: BinaryIO) -> None:
+    With `acquired`, what became of its boxes stands behind it: every view has an acquisition.
+    """
+
+    def __init__(self, file: BinaryIO, *, acquired: bool = False) -> None:
         self._file = file
-        file.write(_line(FRAME_COLUMNS))
+        self._more = ACQUISITION_COLUMNS if acquired else ()
+        file.write(_line((*FRAME_COLUMNS, *self._more)))
 
     def add(self, view: View) -> None:
         """Append the row of one parent image."""
         row = view.row
-        self._file.write(_line(cell(getattr(row, column)) for column in FRAME_COLUMNS))
+        cells = [cell(getattr(row, column)) for column in FRAME_COLUMNS]
+        more = None if view.acquisition is None else view.acquisition.row
+        cells += [cell(getattr(more, column)) for column in self._more]
+        self._file.write(_line(cells))
 
     def finish(self) -> None:
         """Nothing is held back."""

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import Any, Protocol
 
 from msgspec import Struct
 
+from .acquisition import Acquisitions, ReceiptsCsv
 from .csv_tables import BoxesCsv, FramesCsv
 from .jsonl import BoxesJsonl
 from .parquet import BoxesParquet, FramesParquet, why_not
@@ -24,6 +26,9 @@ from .view import View
 from .whole_files import WholeFiles
 
 SUMMARY = "summary.json"
+RECEIPTS = "receipts.csv"
+"""Written where there was a feed."""
+_FRAMES = ("frames.csv", "frames.parquet")
 
 
 class _Table(Protocol):
@@ -32,12 +37,12 @@ class _Table(Protocol):
     def finish(self) -> None: ...
 
 
-_TABLES: dict[str, Callable[[BinaryIO], _Table]] = {
+_TABLES: dict[str, Callable[..., _Table]] = {
     "boxes.csv": BoxesCsv,
     "frames.csv": FramesCsv,
     "boxes.jsonl": BoxesJsonl,
 }
-_PARQUET_TABLES: dict[str, Callable[[BinaryIO], _Table]] = {
+_PARQUET_TABLES: dict[str, Callable[..., _Table]] = {
     "boxes.parquet": BoxesParquet,
     "frames.parquet": FramesParquet,
 }
@@ -58,6 +63,7 @@ def export_tables(
     out: Path,
     *,
     account: Mapping[str, Any] | None = None,
+    acquisitions: Acquisitions | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Export:
     """Write boxes and frames as CSV and Parquet, the batches as JSON Lines, and the summary.
@@ -70,6 +76,8 @@ def export_tables(
         The folder; made if absent. Its files are replaced at the end, all together.
     account
         What summary.json says under `account`.
+    acquisitions
+        What became of each parent's boxes, where there was a feed; None without.
     progress
         Called after each frame with the number of frames done.
 
@@ -82,7 +90,9 @@ def export_tables(
     """
     statistics = Statistics()
     problem = why_not()
-    makers = _TABLES if problem else _TABLES | _PARQUET_TABLES
+    makers = dict(_TABLES if problem else _TABLES | _PARQUET_TABLES)
+    if acquisitions is not None:
+        makers |= {n: partial(make, acquired=True) for n, make in makers.items() if n in _FRAMES}
     skipped = dict.fromkeys(_PARQUET_TABLES, problem) if problem else {}
     with WholeFiles(out) as files:
         with ExitStack() as finishing:
@@ -90,10 +100,13 @@ def export_tables(
             for name, make in makers.items():
                 tables.append(make(files.open(name)))
                 finishing.callback(tables[-1].finish)
+            receipts = ReceiptsCsv(files.open(RECEIPTS)) if acquisitions is not None else None
             for done, record in enumerate(store.records(), start=1):
-                view = View(record)
+                view = View(record, None if acquisitions is None else acquisitions(record))
                 for table in tables:
                     table.add(view)
+                if receipts is not None and view.acquisition is not None:
+                    receipts.add(view.row.parent_id, view.row.source, view.acquisition)
                 statistics.add(record.outcome)
                 if progress:
                     progress(done)
@@ -101,8 +114,11 @@ def export_tables(
         files.open(SUMMARY).write(summary.json())
         for name in skipped:
             files.remove(name)
+        if acquisitions is None:
+            files.remove(RECEIPTS)
+    more = () if acquisitions is None else (RECEIPTS,)
     return Export(
-        files=tuple(out / name for name in (*makers, SUMMARY)),
+        files=tuple(out / name for name in (*makers, *more, SUMMARY)),
         skipped=skipped,
         statistics=statistics,
         summary=summary,

@@ -11,6 +11,7 @@ from msgspec.structs import astuple
 
 from protocols.messages import Located, Setback
 
+from .acquisition import ACQUISITION_COLUMNS, Acquisition
 from .record import Record
 from .rows import BoxColumns
 from .view import View
@@ -76,8 +77,11 @@ class BoxesJsonl:
         head = _json.encode(_head(view))
         boxes = ",".join([_BOX % row for row in zip(*view.box_texts("null"), strict=True)])
         provenance = _json.encode(_provenance(view.record))
+        more = b""
+        if view.acquisition is not None:
+            more = b'"acquisition":%b,' % _json.encode(_acquired(view.acquisition))
         self._file.write(
-            b'%b,"boxes":[%b],"provenance":%b}\n' % (head[:-1], boxes.encode(), provenance)
+            b'%b,"boxes":[%b],%b"provenance":%b}\n' % (head[:-1], boxes.encode(), more, provenance)
         )
 
     def finish(self) -> None:
@@ -113,6 +117,11 @@ def _head(view: View) -> _Head:
         extra=outcome.envelope.metadata.extra,
         n_boxes=row.n_boxes,
     )
+
+
+def _acquired(acquisition: Acquisition) -> dict[str, Any]:
+    row = {name: getattr(acquisition.row, name) for name in ACQUISITION_COLUMNS}
+    return row | {"order": acquisition.order, "receipts": acquisition.receipts}
 
 
 def _provenance(record: Record) -> _Provenance:

@@ -12,6 +12,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from .acquisition import ACQUISITION_COLUMNS, AcquisitionRow
 from .rows import BOX_COLUMNS, FRAME_COLUMNS, BoxColumns, FrameRow
 from .view import View
 
@@ -87,22 +88,29 @@ class BoxesParquet:
 
 
 class FramesParquet:
-    """frames.parquet: one row a parent image. Needs pyarrow."""
+    """frames.parquet: one row a parent image. Needs pyarrow.
 
-    def __init__(self, file: BinaryIO) -> None:
+    With `acquired`, what became of its boxes stands behind it: every view has an acquisition.
+    """
+
+    def __init__(self, file: BinaryIO, *, acquired: bool = False) -> None:
         self._pa = pa = import_module("pyarrow")
         texts = ("parent_id", "source", "outcome", "reason", "composition", "composition_from")
         types = {name: pa.int64() for name in FRAME_COLUMNS}
         types |= {name: pa.string() for name in (*texts, "replay_of")}
         types |= {name: pa.float64() for name in ("pixel_size_nm", "reduction", "process_ms")}
+        self._more = ACQUISITION_COLUMNS if acquired else ()
+        types |= {name: pa.int64() for name in self._more}
+        types |= {name: pa.string() for name in self._more if name in {"batch", "controller"}}
+        types |= {name: pa.float64() for name in self._more if name.endswith("_px")}
         self._schema = _schema(pa, types)
         parquet = import_module("pyarrow.parquet")
         self._writer = parquet.ParquetWriter(file, self._schema, compression="zstd")
-        self._held: list[FrameRow] = []
+        self._held: list[tuple[FrameRow, AcquisitionRow | None]] = []
 
     def add(self, view: View) -> None:
         """Append the row of one parent image."""
-        self._held.append(view.row)
+        self._held.append((view.row, view.acquisition.row if view.acquisition else None))
         if len(self._held) >= FRAME_ROWS:
             self._flush()
 
@@ -116,7 +124,10 @@ class FramesParquet:
 
     def _flush(self) -> None:
         arrays = [
-            self._pa.array([getattr(row, field.name) for row in self._held], field.type)
+            self._pa.array(
+                [getattr(held[field.name in self._more], field.name) for held in self._held],
+                field.type,
+            )
             for field in self._schema
         ]
         self._writer.write_table(self._pa.Table.from_arrays(arrays, schema=self._schema))

@@ -111,17 +111,27 @@ def known_reduction(boxes: float) -> float | None:
     return round(GRID_POINTS / boxes, 4) if boxes else None
 
 
-def box_columns(located: Located) -> BoxColumns:
-    """Derive all columns of a parent's boxes."""
+def box_columns(located: Located, places: NDArray[np.int32] | None = None) -> BoxColumns:
+    """Derive all columns of a parent's boxes.
+
+    Parameters
+    ----------
+    places
+        (N,): box_ids in the order of acquisition, if that is not the method's.
+    """
     x, y, size = located.boxes.astype(np.int64).T
     height, width = located.grid.parent_height, located.grid.parent_width
     # Twice the centre is a whole number: one rounding, in the division.
     twice_x, twice_y = 2 * x + size, 2 * y + size
     scale = pixel_size(located)
-    order = np.arange(len(x), dtype=np.int32)
+    box_id = np.arange(len(x), dtype=np.int32)
+    order = box_id
+    if places is not None:
+        order = np.empty_like(box_id)
+        order[places] = box_id
     whole = np.ascontiguousarray(located.boxes.T)
     return BoxColumns(
-        box_id=order,
+        box_id=box_id,
         order=order,
         x_px=whole[0],
         y_px=whole[1],

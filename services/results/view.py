@@ -6,6 +6,7 @@ from functools import cached_property
 
 from protocols.messages import Located
 
+from .acquisition import Acquisition
 from .cells import column_texts
 from .record import Record
 from .rows import BoxColumns, FrameRow, box_columns, frame_row
@@ -18,10 +19,13 @@ class View:
     ----------
     record
         The outcome as the store keeps it.
+    acquisition
+        What became of its boxes, where there was a feed.
     """
 
-    def __init__(self, record: Record) -> None:
+    def __init__(self, record: Record, acquisition: Acquisition | None = None) -> None:
         self.record = record
+        self.acquisition = acquisition
 
     @cached_property
     def row(self) -> FrameRow:
@@ -32,7 +36,9 @@ class View:
     def columns(self) -> BoxColumns | None:
         """The columns of boxes.csv; None where there is no box."""
         outcome = self.record.outcome
-        return box_columns(outcome) if isinstance(outcome, Located) and len(outcome.boxes) else None
+        if not isinstance(outcome, Located) or not len(outcome.boxes):
+            return None
+        return box_columns(outcome, self.acquisition.places if self.acquisition else None)
 
     def box_texts(self, unknown: str) -> list[list[str]]:
         """Write the columns as text, in the table's order, what is not known as `unknown`.

@@ -31,7 +31,7 @@ from tests.helpers.wire_examples import EXAMPLES
 
 pytestmark = [pytest.mark.system, soak]
 
-ROUTERS = ("chain.control", "source.offers")
+ROUTERS = ("chain.control", "source.offers", "feed.batches")
 GROWTH_MIB = 48
 """Of one process: less than any claimed length, more than Python's own breathing."""
 OBEYED = {
@@ -40,9 +40,12 @@ OBEYED = {
     "source.offers": {"Offer"},
     "source.closed": {"Closed", "Started"},
     "work": {"Credit"},
+    "feed.batches": {"Description", "Begin", "Receipts"},
 }
 """What would be no hostile input but an order, from whoever may give it."""
-HEARD_BY = {"chain": "supervisor", "sink": "sink", "source": "source"}
+HEARD_BY = {"chain": "supervisor", "sink": "sink", "source": "source", "feed": "feed"}
+FEED = {"[sink]\n": '[feed]\nbatches = "tcp://127.0.0.1:5770"\n\n[sink]\n'}
+"""What the shipped chain has not."""
 
 
 class Besieged:
@@ -106,7 +109,7 @@ class Besieged:
 
 @pytest.fixture(scope="module")
 def besieged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Besieged]:
-    with Up(tmp_path_factory.mktemp("besieged"), tcp=True) as up:
+    with Up(tmp_path_factory.mktemp("besieged"), FEED, tcp=True) as up:
         besieged = Besieged(up)
         besieged.good_frame_flows(after="nothing")
         yield besieged
