@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from protocols.messages import Located
 from services.controllers.dialects import Parent, autoscript
 from services.megalibrary import write_megalibrary
 from services.results import ResultStore
@@ -28,7 +29,7 @@ def test_a_runs_boxes_are_written_for_instruments_and_what_cannot_be_said_is_nam
     folder = out / "instrument" / "autoscript"
     index = json.loads((folder / "batches.json").read_text())
     with ResultStore(Places(out).results) as store:
-        located = list(store.results())
+        located = [result for result in store.results() if isinstance(result, Located)]
     assert [batch["n_boxes"] for batch in index["batches"]] == [len(r.boxes) for r in located]
     for batch, result in zip(index["batches"], located, strict=True):
         parent = Parent(batch["parent_height"], batch["parent_width"])
