@@ -92,7 +92,11 @@ class NionController:
                 if place not in dose:
                     known[box.box_id] = None
                     continue
-                self._write(parent, box, {"image": np.load(seen_of(self._out / DOSE, *place))})
+                self._write(
+                    parent,
+                    box,
+                    {"image": np.load(seen_of(self._out / DOSE, *place), allow_pickle=False)},
+                )
             known[box.box_id] = Receipt(box_id=box.box_id, status="acquired")
         return known
 

@@ -58,6 +58,9 @@ PROBE_EVERY_S = 0.4
 MESSAGES_WAITING = 256
 """Of one controller; the next one waits in its own memory."""
 TAKEN_IN_AT_ONCE = 512
+SETTLED_S = 1.0
+"""Controllers that start together come one after the other: a box that those who are here cannot
+take is not refused while the newest of them has been here for less than this."""
 LOOKED_AT = 64
 """Waiting batches that are looked at for a controller that takes them."""
 
@@ -99,6 +102,7 @@ class Feed:
         self._bad = BadInput(ends, clock=clock)
         self._poller = Poller([self._end])
         self._peers = Peers()
+        self._newest = 0.0
         self._probed = 0.0
         self._lost: list[Peer] = []
         self._to_say: list[tuple[Peer, FromFeed]] = []
@@ -178,6 +182,7 @@ class Feed:
             return
         if new:
             self._may_offer = True
+            self._newest = self._clock()
             about = {"session": said.session, "family": said.family, "software": said.software}
             self._log.info("controller.here", controller=said.controller, **about)
         for entry in self._batches.back(said):
@@ -280,6 +285,9 @@ class Feed:
         refusals = refused[peer.address]
         left = [box for box in boxes if box not in refusals]
         if left and room[peer.address] < 1:
+            return
+        if refusals and self._clock() - self._newest < SETTLED_S:
+            self._may_offer = True
             return
         if refusals:
             self._batches.refuse(entry, refusals)

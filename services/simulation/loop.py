@@ -309,7 +309,7 @@ def _compare(
     killed: bool,
 ) -> Simulation:
     coordinates_s, acquisition_s = took_s
-    survey = np.load(microscope / "survey.npy")
+    survey = np.load(microscope / "survey.npy", allow_pickle=False)
     with ResultStore(places.results) as store:
         result = next(store.results())
     if not isinstance(result, Located):
@@ -352,12 +352,12 @@ def _sub_scans(folder: Path, boxes: NDArray[np.int32]) -> Iterator[tuple[int, in
     for box_id, (x, y, _size) in enumerate(boxes.tolist()):
         path = folder / f"{box_id:06d}.npz"
         if path.exists():
-            with np.load(path) as found:
+            with np.load(path, allow_pickle=False) as found:
                 yield x, y, found["image"]
 
 
 def _points(folder: Path) -> Iterator[tuple[int, int, NDArray[Any]]]:
     for path in sorted(folder.glob("*.npz")):
-        with np.load(path) as found:
+        with np.load(path, allow_pickle=False) as found:
             for (x, y), seen in zip(found["positions"].tolist(), found["seen"], strict=True):
                 yield x, y, np.array([[seen]])

@@ -62,7 +62,7 @@ def nion_witness(out: Path, survey: NDArray[Any], boxes: Boxes, folder: Path) ->
         path = folder / f"{box_id:06d}.npz"
         if not path.exists():
             continue
-        with np.load(path) as found:
+        with np.load(path, allow_pickle=False) as found:
             crop = survey[y : y + size, x : x + size].astype(np.float64)
             error = max(error, float(np.abs(found["image"] - crop).max()))
             if "frames" in found:
@@ -99,7 +99,7 @@ def point_witness(out: Path, survey: NDArray[Any], boxes: Boxes, per_edge: int) 
     touched = np.zeros(survey.shape, np.int64)
     found: set[int] = set()
     for path in sorted(out.glob("*.npz")):
-        with np.load(path) as scan:
+        with np.load(path, allow_pickle=False) as scan:
             touched += scan["image"] > 0
             found.update(scan["box_id"].tolist())
     return Witness(

@@ -38,6 +38,7 @@ _ROOM = 256 << 20
 _COPIES = 3
 """Of the file, while it is opened, and then of the image."""
 _MOST_REASON = 1000
+_STATM = Path("/proc/self/statm")
 
 
 def main() -> int:
@@ -169,10 +170,12 @@ def _bytes_of(path: Path, kind: str) -> int:
 
 def _limit_memory(more: int | None) -> None:
     """Let this process claim so many bytes more than it has; None for no limit."""
+    if not _STATM.exists():
+        return  # not Linux: nothing says how much it has
     _soft, hard = resource.getrlimit(resource.RLIMIT_AS)
     limit = hard
     if more is not None:
-        pages = int(Path("/proc/self/statm").read_text().split()[0])
+        pages = int(_STATM.read_text().split()[0])
         limit = pages * resource.getpagesize() + more
         limit = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
     resource.setrlimit(resource.RLIMIT_AS, (limit, hard))

@@ -24,7 +24,7 @@ from .kinds import HOW_TO_GET_IT
 from .messages import Answer, Request
 
 ENDING_S = 5.0
-DEADLINE_S = 120
+DEADLINE_S = 60
 """Until a file is given up: it is on a slow share, or made to take for ever."""
 _NEEDED = ("rsciio", "h5py", "dask", "sparse")
 _MODULE = f"{__package__}.child"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import struct
 from collections.abc import Callable, Mapping, Sequence
@@ -14,6 +15,7 @@ import h5py
 import numpy as np
 from rsciio.blockfile import file_reader as read_blo
 from rsciio.digitalmicrograph import file_reader as read_dm
+from rsciio.digitalmicrograph._api import DigitalMicrographReader
 from rsciio.emd import file_reader as read_emd
 from rsciio.emd._api import is_EMD_NCEM, is_EMD_Velox
 from rsciio.hspy import file_reader as read_hspy
@@ -55,12 +57,28 @@ def _dm(path: Path) -> tuple[str, Found, list[str]]:
     order = head[8:12] if kind == "DM3" else head[12:16]
     if order == bytes(4):
         raise UnreadableImage(f"{kind} of a big-endian machine, expected little-endian")
+    _check_dm(kind, path)
     try:
         return kind, read_dm(str(path), lazy=True), []
     except ValueError as error:
         if "RGBA" not in str(error):
             raise
     return kind, _all_lazy(read_dm(str(path))), []
+
+
+def _check_dm(kind: str, path: Path) -> None:
+    """Refuse dimensions that would have millions of pieces made of a file that has them not."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        tags = DigitalMicrographReader(file)
+        tags.parse_file()
+        for image in tags.get_image_dictionaries():
+            shape = [int(extent) for extent in image["ImageData"]["Dimensions"].values()]
+            if min(shape, default=0) < 1 or math.prod(shape) > size:
+                raise UnreadableImage(
+                    f"{kind} damaged: {' x '.join(map(str, shape))} pixels do not fit into a file "
+                    f"of {size} bytes"
+                )
 
 
 def _hdf5(path: Path) -> tuple[str, Found, list[str]]:
