@@ -58,9 +58,10 @@ PROBE_EVERY_S = 0.4
 MESSAGES_WAITING = 256
 """Of one controller; the next one waits in its own memory."""
 TAKEN_IN_AT_ONCE = 512
-SETTLED_S = 1.0
-"""Controllers that start together come one after the other: a box that those who are here cannot
-take is not refused while the newest of them has been here for less than this."""
+SETTLED_S = 6.0
+"""A box that those who are here cannot take is not refused before nobody has come or gone for so
+long: controllers that start together come one after the other, and those of a feed that is started
+again within `RECONNECT_MAX_MS`."""
 LOOKED_AT = 64
 """Waiting batches that are looked at for a controller that takes them."""
 
@@ -102,12 +103,15 @@ class Feed:
         self._bad = BadInput(ends, clock=clock)
         self._poller = Poller([self._end])
         self._peers = Peers()
-        self._newest = 0.0
+        self._changed = clock()
+        """When a controller came or went last."""
         self._probed = 0.0
         self._lost: list[Peer] = []
         self._to_say: list[tuple[Peer, FromFeed]] = []
         self._to_copy: list[Batch | Receipts] = []
         self._may_offer = True
+        self._look_again = False
+        """Something is refused soon, if nobody comes that takes it."""
         self._more_to_take_in = True
         self._waits_for_disk = False
         with self.store.transaction():
@@ -182,7 +186,7 @@ class Feed:
             return
         if new:
             self._may_offer = True
-            self._newest = self._clock()
+            self._changed = self._clock()
             about = {"session": said.session, "family": said.family, "software": said.software}
             self._log.info("controller.here", controller=said.controller, **about)
         for entry in self._batches.back(said):
@@ -224,6 +228,7 @@ class Feed:
                 self._batches.gone(description.session, description.controller)
                 self._log.warning("controller.gone", controller=description.controller)
                 self._may_offer = True
+                self._changed = self._clock()
         self._lost = []
 
     def _take_in(self) -> None:
@@ -256,9 +261,9 @@ class Feed:
 
     def _offer(self) -> None:
         """Offer what waits to those who have room for it."""
-        if not self._may_offer or not len(self._peers):
+        if not (self._may_offer or self._look_again) or not len(self._peers):
             return
-        self._may_offer = False
+        self._may_offer = self._look_again = False
         room = {
             peer.address: peer.description.window - self.store.count_with(peer.description.session)
             for peer in self._peers
@@ -266,11 +271,14 @@ class Feed:
         for entry in self.store.waiting(LOOKED_AT):
             if not any(left > 0 for left in room.values()):
                 return
-            self._offer_one(entry, room)
-            self._may_offer = True
+            # What was refused or offered makes place for another to be looked at.
+            self._may_offer |= self._offer_one(entry, room)
 
-    def _offer_one(self, entry: Entry, room: dict[bytes, int]) -> None:
-        """Offer a batch to who takes most of it, if there is room; the rest of it is refused."""
+    def _offer_one(self, entry: Entry, room: dict[bytes, int]) -> bool:
+        """Offer a batch to who takes most of it, if there is room; the rest of it is refused.
+
+        Return whether anything became of it.
+        """
         record = self._record(entry)
         unsettled = set(entry.open)
         boxes = [
@@ -284,23 +292,21 @@ class Feed:
         peer = max(fit, key=lambda one: room[one.address])
         refusals = refused[peer.address]
         left = [box for box in boxes if box not in refusals]
-        if left and room[peer.address] < 1:
-            return
-        if refusals and self._clock() - self._newest < SETTLED_S:
-            self._may_offer = True
-            return
+        if room[peer.address] < 1 and (left or not boxes):
+            return False
+        if refusals and self._clock() - self._changed < SETTLED_S:
+            self._look_again = True
+            return False
         if refusals:
             self._batches.refuse(entry, refusals)
             first = next(iter(refusals.values()))
             about = {"run": entry.run, "seq": entry.seq, "boxes": len(refusals), "why": first}
             self._log.warning("boxes.refused", controller=peer.description.controller, **about)
-        if boxes and not left:
-            return
-        if room[peer.address] < 1:
-            return
-        self._batches.offer(entry, peer.description, left[: peer.description.most_boxes])
-        room[peer.address] -= 1
-        self._say_batch(peer, entry, record)
+        if left or not boxes:
+            self._batches.offer(entry, peer.description, left[: peer.description.most_boxes])
+            room[peer.address] -= 1
+            self._say_batch(peer, entry, record)
+        return True
 
     def _say_batch(self, peer: Peer, entry: Entry, record: Record) -> None:
         batch = batch_of(entry, record)

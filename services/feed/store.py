@@ -43,7 +43,7 @@ CREATE TABLE IF NOT EXISTS batches (
     entry BLOB NOT NULL,            -- services/feed/entry.py
     UNIQUE (run, seq)
 );
-CREATE INDEX IF NOT EXISTS open_batches ON batches (state, place) WHERE state <> 'done';
+CREATE INDEX IF NOT EXISTS by_state ON batches (state, place);
 CREATE INDEX IF NOT EXISTS names ON batches (parent_id);
 -- Numbers every offer, for good.
 CREATE TABLE IF NOT EXISTS grants (

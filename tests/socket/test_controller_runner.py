@@ -18,8 +18,10 @@ from services.controllers.runner import Aborter, Runner, describe
 from services.feed.entry import Entry
 from services.feed.process import Feed
 from services.feed.store import FeedStore
+from services.runtime.keys import KeyFolder
 from services.runtime.places import Places
-from services.runtime.topology import FeedTable, Topology
+from services.runtime.roles import ROLES
+from services.runtime.topology import FeedTable, SecurityTable, Topology
 from tests.helpers.feeding import fill, located
 
 from .conftest import until
@@ -80,11 +82,13 @@ class Bench:
         self.link: Link | None = None
         self.runner: Runner | None = None
 
-    def start(self, controller: Controller) -> Runner:
+    def start(self, controller: Controller, *, keys: Path | None = None) -> Runner:
         """Start a controller's process, as it were."""
         limits = controller.describe()
         journal = self.journal = Journal(self.places.out / "journal")
-        self.link = Link(self.address, lambda s: describe("c", s, limits, journal.name, 1))
+        self.link = Link(
+            self.address, lambda s: describe("c", s, limits, journal.name, 1), keys=keys
+        )
         stopped = lambda: self.stopping  # noqa: E731
         self.runner = Runner(controller, limits, journal, self.link, stopped=stopped)
         return self.runner
@@ -122,6 +126,21 @@ class Bench:
 def bench(topology: Topology, tmp_path: Path) -> Iterator[Bench]:
     bench = Bench(topology, tmp_path)
     yield bench
+    bench.close()
+
+
+def test_with_keys_a_controller_needs_its_own(topology: Topology, tmp_path: Path) -> None:
+    keys = KeyFolder(tmp_path / "keys")
+    for role in ROLES:
+        keys.new(role)
+    security = SecurityTable(keys=str(keys.path))
+    bench = Bench(msgspec.structs.replace(topology, security=security), tmp_path / "out")
+    instrument = Instrument(taken)
+    stranger = Link(bench.address, lambda s: describe("x", s, instrument.describe(), "j", 1))
+    bench.start(instrument, keys=keys.path)
+    assert bench.until_state("done").receipts_by_status()["acquired"] == BOXES
+    assert not stranger.is_heard
+    stranger._socket.close(0)
     bench.close()
 
 

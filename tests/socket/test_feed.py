@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from time import monotonic
 from typing import Any, TypeVar
 
 import msgspec
@@ -33,7 +34,7 @@ from protocols.messages import (
 from services.account import read_account
 from services.feed.batches import Batches, NotNow
 from services.feed.entry import Entry
-from services.feed.process import Feed
+from services.feed.process import SETTLED_S, Feed
 from services.feed.store import FeedStore
 from services.results import ResultStore, Writer
 from services.runtime.endpoints import Requester
@@ -132,6 +133,8 @@ class Around:
         self.hands: list[Hand] = []
         self.feed: Feed | None = None
         self.run = ""
+        self.ahead_s = 0.0
+        """Of the feed's clock."""
 
     def located(self, *outcomes: Callable[[str], Outcome], **table: Any) -> None:  # noqa: ANN401
         def make(run: str) -> list[Outcome]:
@@ -148,7 +151,14 @@ class Around:
             store.commit(outcomes)
 
     def start(self) -> None:
-        self.feed = Feed(self.topology, self.places)
+        self.feed = Feed(self.topology, self.places, clock=lambda: monotonic() + self.ahead_s)
+
+    def settle(self) -> None:
+        """Let the controllers that are there have been there for long."""
+        feed = self.feed
+        assert feed is not None
+        until(lambda: len(feed._peers) == len(self.hands), self.turn)
+        self.ahead_s += SETTLED_S
 
     def kill(self) -> None:
         """Let the feed be gone as a killed process is: nothing of it but its file."""
@@ -521,6 +531,8 @@ def test_boxes_that_no_controller_here_takes_are_refused_by_name(around: Around)
         batch = hand.begun()
         assert batch.seq == 1  # while the other may still be for somebody who is about to come
         hand.receipts(batch, batch.box_id.tolist(), final=True)
+        assert around.entry().receipts == {}
+        around.settle()
         entry = around.until_state("done")
     assert entry.receipts_by_status()["rejected"] == 3
     known = entry.receipts[0]
@@ -539,7 +551,9 @@ def test_boxes_outside_a_controllers_limits_are_refused_and_the_others_offered(
 ) -> None:
     around.located(parent(0, 20))
     sizes = located("r", 0, 20).boxes[:, 2]
-    batch = Hand(around, smallest_px=5, largest_px=6).begun()
+    hand = Hand(around, smallest_px=5, largest_px=6)
+    around.settle()
+    batch = hand.begun()
     assert sorted(batch.box_id.tolist()) == np.flatnonzero((sizes > 4) & (sizes < 7)).tolist()
     refused = around.entry().receipts
     assert {refused[box].reason.partition(":")[0] for box in refused} == {"too_small", "too_large"}
@@ -548,6 +562,7 @@ def test_boxes_outside_a_controllers_limits_are_refused_and_the_others_offered(
 def test_a_parent_waits_for_the_controller_that_takes_it(around: Around) -> None:
     around.located(parent(0, 1), parent(1, 1, side=32), parent(2, 1, side=32))
     small = Hand(around, "small", grid_height=32, grid_width=32)
+    until(lambda: around.feed and len(around.feed._peers), around.turn)
     large = Hand(around, "large", grid_height=64, grid_width=64)
     assert large.begun().seq == 0
     batch = small.begun()
@@ -567,6 +582,43 @@ def test_a_parent_with_too_many_boxes_comes_as_several_batches(around: Around) -
         hand.receipts(batch, batch.box_id.tolist(), final=True)
     assert seen == [0, 1, 2, 3, 4]
     around.until_state("done")
+
+
+def test_a_feed_whose_controllers_are_busy_looks_at_nothing_again(around: Around) -> None:
+    around.located(parent(0, 1), parent(1, 1), parent(2, 1, side=32))
+    Hand(around, "small", grid_height=32, grid_width=32).begun()
+    Hand(around, "large", grid_height=64, grid_width=64).begun()
+    around.settle()
+    assert around.feed is not None
+    for _ in range(3):
+        around.turn()
+    assert not around.feed._may_offer
+
+
+def test_no_question_to_the_feeds_file_reads_all_of_it(around: Around) -> None:
+    """It would take seconds behind a million batches, some times a second."""
+    around.located(parent(0, 1))
+    asked: list[str] = []
+    with FeedStore(around.places.feed) as store:
+        store._db.set_trace_callback(asked.append)
+        store.waiting(1)
+        list(store.in_state("held"))
+        store.count_with("s")
+        store.with_session("s")
+        store.with_journal("j")
+        store.of_frame("r", 0)
+        store.named("parent-0")
+        store.highest_place()
+        store.sums()
+        store._db.set_trace_callback(None)
+        plans = {
+            query: str(store._db.execute(f"EXPLAIN QUERY PLAN {query}").fetchall())
+            for query in asked
+            if query.startswith("SELECT")
+        }
+    assert len(plans) >= 8
+    for query, plan in plans.items():
+        assert "SCAN batches" not in plan, (query, plan)
 
 
 def test_several_controllers_share_a_feed_and_no_box_goes_to_two(around: Around) -> None:
