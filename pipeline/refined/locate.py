@@ -23,7 +23,7 @@ from .bodies import SQUARE, Bodies, Mask, find_bodies
 from .cover import Limits, cover
 from .lattice import Levels, cell_means
 from .orientation import Orientation, find_orientation
-from .outline import Outline, Surroundings, find_outline
+from .outline import Outline, Surroundings, find_outline, variance
 from .params import Controls, RefinedParams
 from .regions import find_regions
 
@@ -47,6 +47,9 @@ FEWEST_CELLS = 24
 
 FILLS = 0.6
 """Share of the frame's border that particles may cover."""
+
+ALIKE = 4.0
+"""Pixels that may have the same noise: detectors smear a pixel's over its neighbours."""
 
 HOLE = 0.0005
 """Share of cells beyond which levels are clipped, at either end."""
@@ -375,8 +378,32 @@ def _outline(scene: _Scene, mask: Mask, lattice: _Lattice) -> Outline | None:
         others=whole[where],
         reach=max(FAINT_REACH * frame.pitch // lattice.pitch, 2),
         least_spread=bodies.film.spread,
+        most_noise=_most_noise(scene, lattice, mask[where]),
     )
     return find_outline(cells, surroundings, scene.params)
+
+
+def _most_noise(scene: _Scene, lattice: _Lattice, body: Mask) -> float:
+    """Bound a cell's noise by that of its pixels: so much if each had its neighbours' noise."""
+    pitch = lattice.pitch
+    if pitch == 1:
+        return float("inf")
+    picture = scene.orientation.view(scene.image)
+    top, left = lattice.y + pitch // 2, lattice.x + pitch // 2
+    middle = picture[top::pitch, left::pitch][: lattice.rows - 1, : lattice.columns - 1]
+    rows, columns = middle.shape
+    bends = [
+        picture[top + y :: pitch, left + x :: pitch][:rows, :columns].astype(np.float64)
+        for y, x in ((0, -1), (0, 0), (0, 1), (-1, 0), (1, 0))
+    ]
+    before, centre, after, above, below = (bend[body[:rows, :columns]] for bend in bends)
+    span = scene.frame.scaling.high - scene.frame.scaling.low
+    grey = 255.0 / span if span > 0.0 else 0.0
+    pixel = min(
+        variance(grey * (2.0 * centre - before - after)),
+        variance(grey * (2.0 * centre - above - below)),
+    )
+    return ALIKE * pixel / pitch**2
 
 
 def _grown(labels: NDArray[np.uint8], cells: int) -> NDArray[np.uint8]:

@@ -23,10 +23,14 @@ class Orientation:
     down: bool
     transposed: bool
 
+    def view(self, array: NDArray[Number]) -> NDArray[Number]:
+        """Look at an array (height, width) in this orientation, without a copy."""
+        turned = array[:: -1 if self.down else 1, :: -1 if self.across else 1]
+        return turned.T if self.transposed else turned
+
     def apply(self, array: NDArray[Number]) -> NDArray[Number]:
         """Bring an array (height, width) into this orientation."""
-        turned = array[:: -1 if self.down else 1, :: -1 if self.across else 1]
-        return np.ascontiguousarray(turned.T if self.transposed else turned)
+        return np.ascontiguousarray(self.view(array))
 
     def undo(
         self, rectangle: tuple[int, int, int, int], height: int, width: int

@@ -47,12 +47,15 @@ class Outline:
         Gray levels: nineteen cells of twenty are darker.
     spread : float
         Of the film beside the particle, gray levels, after the blur.
+    noise : float
+        Standard deviation of a bright cell before it was averaged out, as a share of `brightness`.
     """
 
     levels: Levels
     mask: Mask
     brightness: float
     spread: float
+    noise: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +72,8 @@ class Surroundings:
         Cells by which the outline may lie outside `body`.
     least_spread : float
         Of the film, where there is too little of it beside the particle.
+    most_noise : float
+        Variance of a cell that the pixels' own noise can make, gray levels squared.
     """
 
     film: Levels
@@ -76,6 +81,7 @@ class Surroundings:
     others: Mask
     reach: int
     least_spread: float
+    most_noise: float
 
 
 def find_outline(
@@ -96,7 +102,7 @@ def find_outline(
         None if nothing is left of it.
     """
     body, others = surroundings.body, surroundings.others
-    gain, offset = _noise(cells, body)
+    gain, offset = _noise(cells, body, surroundings.most_noise)
     smooth = np.asarray(cv2.GaussianBlur(cells, (0, 0), 0.8), np.float64)
     calm = _average_alike(cells, smooth, (offset, gain), NOISE, WINDOW)
     calm = _average_alike(calm, calm, (offset, gain), NOISE / 2.0, 1)
@@ -133,7 +139,13 @@ def find_outline(
     mask = _whole(mask)
     if not mask.any():
         return None
-    return Outline(levels=levels, mask=mask, brightness=brightness, spread=spread)
+    return Outline(
+        levels=levels,
+        mask=mask,
+        brightness=brightness,
+        spread=spread,
+        noise=float(np.sqrt(offset + gain * brightness)) / brightness,
+    )
 
 
 def _spread(levels: Levels, ground: Levels, where: Mask) -> float:
@@ -158,10 +170,12 @@ def _whole(mask: Mask) -> Mask:
     return np.asarray(solid | pinholes[holes])
 
 
-def _noise(cells: Levels, body: Mask) -> tuple[float, float]:
+def _noise(cells: Levels, body: Mask, most: float) -> tuple[float, float]:
     """Fit the noise's variance: gain times level plus offset.
 
     From second differences along rows: slopes do not count, and the median passes over edges.
+    What is finer than a cell, atomic columns or small grains, bends as noise does, but pixels
+    beside each other bend less: more than `most` it is not.
     """
     bend = 2.0 * cells[:, 1:-1] - cells[:, :-2] - cells[:, 2:]
     level = (cells[:, :-2] + cells[:, 1:-1] + cells[:, 2:]) / 3.0
@@ -170,14 +184,16 @@ def _noise(cells: Levels, body: Mask) -> tuple[float, float]:
     if not inside.any():
         return 0.0, 1.0
     bright = inside & (level > np.median(level[inside]))
-    variance, dark = _variance(bend[bright]), _variance(bend[outside])
+    lit, dark = variance(bend[bright]), variance(bend[outside])
     high = float(level[bright].mean()) if bright.any() else 1.0
     low = float(level[outside].mean()) if outside.any() else 0.0
-    gain = max((variance - dark) / max(high - low, 1.0), 0.0)
-    return gain, max(dark - gain * low, 0.05)
+    gain = max((lit - dark) / max(high - low, 1.0), 0.0)
+    offset = dark - gain * low
+    share = min(most / max(offset + gain * high, 1e-9), 1.0)
+    return gain * share, max(offset * share, 0.05)
 
 
-def _variance(bends: Levels) -> float:
+def variance(bends: Levels) -> float:
     """Variance of the noise in second differences, whose own is six times as large."""
     if bends.size <= 20:
         return 0.0

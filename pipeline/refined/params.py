@@ -25,12 +25,17 @@ class RefinedParams:
         edge ends half-way, a bevel at its foot.
     faintest : float
         Least brightness, as a share of the particle's.
-    flat : float
-        Relative change a cell below which a cell is on a plateau.
-    plateau_spread : float
+    rise : float
+        Relative change a cell by which brightness must change more between two regions than
+        within them.
+    noise_rise : float
+        The same, in relative standard deviations of a cell's noise.
+    level_spread : float
         Relative spread within one region above which one more region is tried.
-    min_plateau : int
-        Cells; smaller plateaus belong to what surrounds them.
+    min_region : int
+        Cells; what is smaller belongs to what surrounds it.
+    foot : float
+        Share of the steepest change at which a region within another one begins.
     max_error : float
         Squared error a box may leave, as a share of the particle's squared brightness over a
         thousandth of its area.
@@ -49,9 +54,11 @@ class RefinedParams:
     film_spreads: float = 2.0
     rim: float = 0.35
     faintest: float = 0.02
-    flat: float = 0.03
-    plateau_spread: float = 0.025
-    min_plateau: int = 10
+    rise: float = 0.01
+    noise_rise: float = 0.5
+    level_spread: float = 0.02
+    min_region: int = 10
+    foot: float = 0.6
     max_error: float = 0.1
     slivers: float = 0.005
     outside: float = 0.01
@@ -61,9 +68,11 @@ class RefinedParams:
         check_range("film_spreads", self.film_spreads, 0, 100)
         check_range("rim", self.rim, 0, 1)
         check_range("faintest", self.faintest, 0, 1)
-        check_range("flat", self.flat, 0.001, 10)
-        check_range("plateau_spread", self.plateau_spread, 0, 10)
-        check_range("min_plateau", self.min_plateau, 1, 10_000)
+        check_range("rise", self.rise, 0, 10)
+        check_range("noise_rise", self.noise_rise, 0, 100)
+        check_range("level_spread", self.level_spread, 0, 10)
+        check_range("min_region", self.min_region, 1, 10_000)
+        check_range("foot", self.foot, 0, 1)
         check_range("max_error", self.max_error, 0, 1_000_000)
         check_range("slivers", self.slivers, 0, 0.5)
         check_range("outside", self.outside, 0, 0.5)

@@ -1,0 +1,160 @@
+"""Regions that lie within another: they begin where brightness begins to change.
+
+In projection a core shows through its shell. At its edge it is thin, so brightness only begins to
+change there, and changes most further in: a line where it changes most cuts off the core's edge.
+Arrays are (row, column), in cells of a particle's lattice.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.compiled import compiled
+
+from .lattice import Levels
+
+ROUNDS = 4
+"""Cells by which a region grows at most."""
+
+FEWEST = 20
+"""Cells of a region that grows."""
+
+OPEN = 0.01
+"""Share of a region's cells at the particle's edge, from which it lies within no other one."""
+
+FAR = 127
+
+
+def grow_inner(labels: NDArray[np.uint8], steepness: Levels, foot: float) -> NDArray[np.uint8]:
+    """Grow regions that lie within others up to the foot of the slope around them.
+
+    Parameters
+    ----------
+    labels : ndarray, uint8, (rows, columns)
+        0 outside the particle.
+    steepness : ndarray, float64, (rows, columns)
+        Change of brightness a cell.
+    foot : float
+        Share of the steepest change at which the slope ends. The first cell counts anyway.
+
+    Returns
+    -------
+    ndarray, uint8, (rows, columns)
+    """
+    parts, count = _parts(labels)
+    depth = _depths(parts, count)
+    if depth.max() <= 1:
+        return labels
+    return _grown(labels, parts, depth, steepness, foot)
+
+
+@compiled
+def _first(parents: NDArray[np.int32], cell: int) -> int:
+    while parents[cell] != cell:
+        parents[cell] = parents[parents[cell]]
+        cell = parents[cell]
+    return cell
+
+
+@compiled
+def _parts(labels: NDArray[np.uint8]) -> tuple[NDArray[np.int32], int]:
+    """Number the connected parts of the regions from 1; 0 outside."""
+    rows, columns = labels.shape
+    parents = np.arange(rows * columns).astype(np.int32)
+    for y in range(rows):
+        for x in range(columns):
+            label = labels[y, x]
+            if y > 0 and labels[y - 1, x] == label:
+                parents[y * columns + x] = _first(parents, (y - 1) * columns + x)
+            if x > 0 and labels[y, x - 1] == label:
+                here = _first(parents, y * columns + x)
+                parents[here] = _first(parents, y * columns + x - 1)
+    numbers = np.zeros(rows * columns, np.int32)
+    parts = np.zeros((rows, columns), np.int32)
+    count = 0
+    for y in range(rows):
+        for x in range(columns):
+            if labels[y, x] > 0:
+                first = _first(parents, y * columns + x)
+                if numbers[first] == 0:
+                    count += 1
+                    numbers[first] = count
+                parts[y, x] = numbers[first]
+    return parts, count
+
+
+@compiled
+def _depths(parts: NDArray[np.int32], count: int) -> NDArray[np.int8]:
+    """Count how many parts lie between each part and the outside; 0 if it is too small to grow."""
+    rows, columns = parts.shape
+    area = np.zeros(count + 1, np.int32)
+    edge = np.zeros(count + 1, np.int32)
+    for y in range(rows):
+        for x in range(columns):
+            part = parts[y, x]
+            area[part] += 1
+            if (
+                y in (0, rows - 1)
+                or x in (0, columns - 1)
+                or min(parts[y - 1, x], parts[y + 1, x], parts[y, x - 1], parts[y, x + 1]) == 0
+            ):
+                edge[part] += 1
+    depth = np.full(count + 1, FAR, np.int8)
+    depth[0] = 0
+    for part in range(1, count + 1):
+        if edge[part] > OPEN * area[part]:
+            depth[part] = 1
+    changed = True
+    while changed:
+        changed = False
+        for y in range(1, rows):
+            for x in range(1, columns):
+                for beside in (parts[y - 1, x], parts[y, x - 1]):
+                    part = parts[y, x]
+                    if part == 0 or beside == 0:
+                        continue
+                    if depth[part] > depth[beside] + 1:
+                        depth[part] = depth[beside] + 1
+                        changed = True
+                    elif depth[beside] > depth[part] + 1:
+                        depth[beside] = depth[part] + 1
+                        changed = True
+    for part in range(1, count + 1):
+        if area[part] < FEWEST or depth[part] == FAR:
+            depth[part] = 0
+    return depth
+
+
+@compiled
+def _grown(
+    labels: NDArray[np.uint8],
+    parts: NDArray[np.int32],
+    depth: NDArray[np.int8],
+    steepness: Levels,
+    foot: float,
+) -> NDArray[np.uint8]:
+    """Give cells to a deeper part beside them while they are as steep as the foot asks."""
+    rows, columns = labels.shape
+    highest = steepness.copy()
+    for step in range(ROUNDS):
+        before, had, steepest = labels, parts, highest
+        labels, parts, highest = before.copy(), had.copy(), steepest.copy()
+        share = foot if step > 0 else 0.0
+        for y in range(1, rows - 1):
+            for x in range(1, columns - 1):
+                if had[y, x] == 0:
+                    continue
+                best = -1.0
+                for turn in range(4):
+                    row = y + int(turn == 0) - int(turn == 1)
+                    column = x + int(turn == 2) - int(turn == 3)
+                    if depth[had[row, column]] <= depth[had[y, x]]:
+                        continue
+                    top = max(steepest[row, column], steepness[y, x])
+                    if top > best and steepness[y, x] >= share * top:
+                        best = top
+                        labels[y, x] = before[row, column]
+                        parts[y, x] = had[row, column]
+                        highest[y, x] = top
+    return labels
