@@ -130,12 +130,7 @@ def find_outline(
         return None
     faint = max(params.film_spreads * spread, highest, params.faintest * brightness)
     mask = (blurred > faint) & near
-    # the noisier, the less a cell's own level says
-    noise = np.sqrt(offset + gain * brightness / 2.0) / brightness
-    blur = min(8.0 * float(noise), 1.0) / 2.0
-    # and a threshold half as high where all is noise
-    own = levels + blur * (blurred - levels)
-    mask &= own > (1.0 - blur) * params.rim * cv2.dilate(blurred, SQUARE)
+    mask &= levels > params.rim * cv2.dilate(blurred, SQUARE)
     mask = _whole(mask)
     if not mask.any():
         return None
@@ -215,6 +210,8 @@ def _average_alike(
         for x in range(columns):
             middle = like[y, x]
             most = deviations * np.sqrt(offset + gain * max(middle, 0.0))
+            if abs(cells[y, x] - middle) > most:
+                middle = cells[y, x]
             total = 0.0
             count = 0
             for row in range(max(y - window, 0), min(y + window + 1, rows)):
@@ -222,5 +219,5 @@ def _average_alike(
                     if abs(cells[row, column] - middle) <= most:
                         total += cells[row, column]
                         count += 1
-            averaged[y, x] = total / count if count > 0 else middle
+            averaged[y, x] = total / count if count > 0 else cells[y, x]
     return averaged

@@ -52,7 +52,7 @@ class RefinedParams:
 
     cells: int = 80
     film_spreads: float = 2.0
-    rim: float = 0.35
+    rim: float = 0.2
     faintest: float = 0.02
     rise: float = 0.01
     noise_rise: float = 0.5

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from pipeline.kmeans import optimal_thresholds
 
 from .basins import find_basins
+from .edges import settle_edges
 from .inner import grow_inner
 from .lattice import Levels
 from .outline import Outline
@@ -69,6 +70,7 @@ def find_regions(
     rise = ceil(steps * max(params.rise, params.noise_rise * outline.noise))
     parts, count = find_basins(cost, outline.mask, rise, params.min_region)
     labels = _grouped(parts, count, smooth, steepness, outline, n_elements, params)
+    labels = settle_edges(labels, outline.levels)
     # the middle one of 3 x 3 labels smooths what a box cannot follow
     smoothed = cv2.medianBlur(labels, 3)
     labels = np.where(outline.mask & (smoothed > 0), smoothed, labels).astype(np.uint8)

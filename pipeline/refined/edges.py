@@ -1,0 +1,94 @@
+"""Where two regions meet: each cell goes to the one whose level is nearest to its own.
+
+The line of steepest change lies somewhere within a blurred edge; of a cell across the edge, the
+level says which side has the larger part. Arrays are (row, column), in cells of a lattice.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.compiled import compiled
+
+from .bodies import Mask
+from .lattice import Levels
+
+AROUND = 2
+"""Cells to each side in which a region's level is measured."""
+
+
+@compiled
+def settle_edges(labels: NDArray[np.uint8], levels: Levels) -> NDArray[np.uint8]:
+    """Give each cell beside another region to that one of the two that it is more like.
+
+    Parameters
+    ----------
+    labels : ndarray, uint8, (rows, columns)
+        0 outside the particle.
+    levels : ndarray, float64, (rows, columns)
+
+    Returns
+    -------
+    ndarray, uint8, (rows, columns)
+    """
+    rows, columns = labels.shape
+    between = _between(labels)
+    settled = labels.copy()
+    for y in range(rows):
+        for x in range(columns):
+            if not between[y, x]:
+                continue
+            nearest = np.inf
+            for turn in range(5):
+                row = y + int(turn == 1) - int(turn == 2)
+                column = x + int(turn == 3) - int(turn == 4)
+                if not (0 <= row < rows and 0 <= column < columns) or labels[row, column] == 0:
+                    continue
+                label = labels[row, column]
+                off = abs(levels[y, x] - _level_near(labels, levels, between, (y, x, label)))
+                if off < nearest:
+                    nearest = off
+                    settled[y, x] = label
+    return settled
+
+
+@compiled
+def _between(labels: NDArray[np.uint8]) -> Mask:
+    """Mark cells beside another region."""
+    rows, columns = labels.shape
+    between = np.zeros(labels.shape, np.bool_)
+    for y in range(rows):
+        for x in range(columns):
+            for row, column in ((y, x + 1), (y + 1, x)):
+                if row == rows or column == columns:
+                    continue
+                here, there = labels[y, x], labels[row, column]
+                if here > 0 and there > 0 and here != there:
+                    between[y, x] = between[row, column] = True
+    return between
+
+
+@compiled
+def _level_near(
+    labels: NDArray[np.uint8], levels: Levels, between: Mask, place: tuple[int, int, int]
+) -> float:
+    """Average a region's cells near y, x: those away from its edge if there are any."""
+    y, x, label = place
+    inner = 0.0
+    outer = 0.0
+    inside = 0
+    others = 0
+    for row in range(max(y - AROUND, 0), min(y + AROUND + 1, labels.shape[0])):
+        for column in range(max(x - AROUND, 0), min(x + AROUND + 1, labels.shape[1])):
+            if labels[row, column] != label or (row == y and column == x):
+                continue
+            if between[row, column]:
+                outer += levels[row, column]
+                others += 1
+            else:
+                inner += levels[row, column]
+                inside += 1
+    if inside > 0:
+        return inner / inside
+    return outer / others if others > 0 else np.inf
