@@ -31,6 +31,10 @@ BRIGHTEST = 99.9
 FEWEST = 9
 """Cells."""
 
+STRIP = 4
+"""Cells: what lies along the border and is no wider is a scale bar, a caption, or too little of a
+particle to place boxes on."""
+
 FILM_END = 0.17
 FILM_RISE = 15.0
 FILM_LENGTH = 0.45
@@ -79,11 +83,20 @@ def find_bodies(cells: Levels) -> Bodies:
     low = above > max(RISE * film.spread, 0.02 * highest)
     masks: list[Mask] = []
     for mask in _parts(low):
+        if _is_strip(mask):
+            continue
         peak = float(np.percentile(above[mask], 90.0))
         if peak < max(PEAK * film.spread, FAINTEST * highest):
             continue
         masks.extend(_without_film(mask, above, peak, film.spread))
     return Bodies(film=film, masks=tuple(masks), highest=highest)
+
+
+def _is_strip(mask: Mask) -> bool:
+    rows, columns = mask.shape
+    x, y, width, height = cv2.boundingRect(mask.astype(np.uint8))
+    lies_across = height <= STRIP and (y == 0 or y + height == rows)
+    return lies_across or (width <= STRIP and (x == 0 or x + width == columns))
 
 
 def _without_film(mask: Mask, above: Levels, peak: float, spread: float) -> list[Mask]:

@@ -50,7 +50,7 @@ class RefinedParams:
         If a constant is out of range.
     """
 
-    cells: int = 80
+    cells: int = 64
     film_spreads: float = 2.0
     rim: float = 0.2
     faintest: float = 0.02
@@ -59,8 +59,8 @@ class RefinedParams:
     level_spread: float = 0.02
     min_region: int = 10
     foot: float = 0.6
-    max_error: float = 0.1
-    slivers: float = 0.005
+    max_error: float = 0.02
+    slivers: float = 0.002
     outside: float = 0.01
 
     def __post_init__(self) -> None:
@@ -108,8 +108,8 @@ class Controls:
     min_box_nm: float | None = None
     max_box_nm: float | None = None
     pixel_size_nm: float | None = None
-    max_box_percent: int = 12
-    purity: float = 0.985
+    max_box_percent: int = 16
+    purity: float = 0.96
     particles: Which = "all"
     margin_px: int = 0
 
