@@ -1,4 +1,4 @@
-"""Squares over a particle's regions: the largest first, none across an edge.
+"""Squares over a particle's regions: the largest first, each where it leaves the least over.
 
 Arrays are (row, column), in cells of the particle's lattice.
 """
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from pipeline.compiled import compiled
 
+from .bodies import Mask
 from .lattice import Levels
 
 
@@ -47,9 +48,10 @@ def cover(
 ) -> tuple[NDArray[np.int32], NDArray[np.uint8]]:
     """Cover the regions with squares that do not overlap.
 
-    Sizes go down from the largest; of one size the walk is down each column, columns left to
-    right. A square is taken if it keeps the limits. In the end those that hold the fewest cells
-    are left out, as many as `slivers` allows.
+    Sizes go down from the largest. Of one size the square is taken that keeps the limits and has
+    the most of its sides against other squares and other regions, until there is none; of equal
+    ones the first, down each column, columns left to right. In the end those that hold the fewest
+    cells are left out, as many as `slivers` allows.
 
     Parameters
     ----------
@@ -94,25 +96,121 @@ def _largest_first(
     boxes = np.empty((rows * columns, 3), np.int32)
     regions = np.empty(rows * columns, np.uint8)
     held = np.empty(rows * columns, np.int64)
+    # by place, column after column: what fits there, and how many of its sides touch something
+    inside = np.zeros(rows * columns, np.int32)
+    region = np.zeros(rows * columns, np.uint8)
+    contact = np.zeros(rows * columns, np.int16)
+    places = np.empty(rows * columns, np.int32)
     found = 0
-    for size in range(min(most, rows, columns), least - 1, -1):
+    for size in range(min(most, rows, columns), max(least, 2) - 1, -1):
+        fitting = 0
         for x in range(columns - size + 1):
             for y in range(rows - size + 1):
-                last_y, last_x = y + size - 1, x + size - 1
-                # a taken square is not smaller, so it covers a corner or nothing of this one
-                if taken[y, x] or taken[last_y, x] or taken[y, last_x] or taken[last_y, last_x]:
+                if _is_taken(taken, x, y, size):
                     continue
-                inside, region = _fitting(cells, sums, (x, y, size), shares)
-                if inside == 0:
-                    continue
-                boxes[found, 0] = x
-                boxes[found, 1] = y
-                boxes[found, 2] = size
-                regions[found] = region
-                held[found] = inside
+                place = x * rows + y
+                inside[place], region[place] = _fitting(cells, sums, (x, y, size), shares)
+                if inside[place] > 0:
+                    contact[place] = _contact(labels, taken, (x, y, size), region[place])
+                    places[fitting] = place
+                    fitting += 1
+        while fitting > 0:
+            fitting, best = _snuggest(taken, contact, places, (fitting, size))
+            if fitting == 0:
+                break
+            x, y = best // rows, best % rows
+            boxes[found] = x, y, size
+            regions[found] = region[best]
+            held[found] = inside[best]
+            found += 1
+            taken[y : y + size, x : x + size] = True
+            _touch_again(labels, taken, (inside, region, contact), (x, y, size))
+    for x in range(columns if least == 1 else 0):
+        for y in range(rows):
+            if labels[y, x] > 0 and not taken[y, x]:
+                boxes[found] = x, y, 1
+                regions[found] = labels[y, x]
+                held[found] = 1
                 found += 1
-                taken[y : y + size, x : x + size] = True
     return boxes[:found].copy(), regions[:found].copy(), held[:found].copy()
+
+
+@compiled
+def _is_taken(taken: Mask, x: int, y: int, size: int) -> bool:
+    """Look at the corners: what is taken is not smaller, so it covers one of them or nothing."""
+    last_y, last_x = y + size - 1, x + size - 1
+    return bool(taken[y, x] or taken[last_y, x] or taken[y, last_x] or taken[last_y, last_x])
+
+
+@compiled
+def _snuggest(
+    taken: Mask,
+    contact: NDArray[np.int16],
+    places: NDArray[np.int32],
+    count_and_size: tuple[int, int],
+) -> tuple[int, int]:
+    """Keep the places that are still free, in their order; find the first that touches most."""
+    count, size = count_and_size
+    rows = taken.shape[0]
+    kept = 0
+    best = 0
+    most = -1
+    for at in range(count):
+        place = places[at]
+        if _is_taken(taken, place // rows, place % rows, size):
+            continue
+        places[kept] = place
+        kept += 1
+        if contact[place] > most:
+            most = contact[place]
+            best = place
+    return kept, best
+
+
+@compiled
+def _touch_again(
+    labels: NDArray[np.uint8],
+    taken: Mask,
+    fits: tuple[NDArray[np.int32], NDArray[np.uint8], NDArray[np.int16]],
+    square: tuple[int, int, int],
+) -> None:
+    """Measure again what squares of this size touch that lie beside the one just taken."""
+    inside, region, contact = fits
+    rows, columns = labels.shape
+    x, y, size = square
+    for off in range(1 - size, size):
+        for row, column in (
+            (y - size, x + off),
+            (y + size, x + off),
+            (y + off, x - size),
+            (y + off, x + size),
+        ):
+            if not (0 <= row <= rows - size and 0 <= column <= columns - size):
+                continue
+            place = column * rows + row
+            if inside[place] > 0:
+                contact[place] = _contact(labels, taken, (column, row, size), region[place])
+
+
+@compiled
+def _contact(
+    labels: NDArray[np.uint8], taken: Mask, square: tuple[int, int, int], region: int
+) -> int:
+    """Count the cells around a square that are taken or of another region."""
+    rows, columns = labels.shape
+    x, y, size = square
+    contact = 0
+    for along in range(size):
+        for row, column in (
+            (y - 1, x + along),
+            (y + size, x + along),
+            (y + along, x - 1),
+            (y + along, x + size),
+        ):
+            within = 0 <= row < rows and 0 <= column < columns
+            if not within or taken[row, column] or labels[row, column] != region:
+                contact += 1
+    return contact
 
 
 @compiled

@@ -23,7 +23,7 @@ WINDOW = 2
 NOISE = 2.5
 """Standard deviations up to which a difference is noise."""
 
-SEEN = 96.0
+SEEN = 99.0
 """Percent of the film beside a particle that are surely darker than it: where a film ends there
 are two."""
 

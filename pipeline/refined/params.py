@@ -51,7 +51,7 @@ class RefinedParams:
     """
 
     cells: int = 64
-    film_spreads: float = 2.0
+    film_spreads: float = 6.0
     rim: float = 0.2
     faintest: float = 0.02
     rise: float = 0.01
@@ -59,7 +59,7 @@ class RefinedParams:
     level_spread: float = 0.02
     min_region: int = 10
     foot: float = 0.6
-    max_error: float = 0.02
+    max_error: float = 0.022
     slivers: float = 0.002
     outside: float = 0.01
 
