@@ -313,7 +313,7 @@ def _box(
     if controls.margin_px:
         grown = ceil(controls.margin_px / lattice.pitch)
         labels = _grown(labels, grown)
-    left, top, across, down = cv2.boundingRect((labels > 0).astype(np.uint8))
+    _, _, across, down = cv2.boundingRect((labels > 0).astype(np.uint8))
     smallest, largest = controls.sides_px()
     limits = Limits(
         least=max(ceil(smallest / lattice.pitch), 1),
@@ -335,11 +335,13 @@ def _box(
     order = np.argsort(-gains, kind="stable")
     pixels = cells[order] * np.int32(lattice.pitch)
     pixels += np.array([lattice.x, lattice.y, 0], np.int32)
+    x0, y0, x1, y1 = outline.extent
+    margin = MARGIN * frame.pitch + controls.margin_px
     edges = (
-        max(lattice.x + left * lattice.pitch - MARGIN * frame.pitch, 0),
-        max(lattice.y + top * lattice.pitch - MARGIN * frame.pitch, 0),
-        min(lattice.x + (left + across) * lattice.pitch + MARGIN * frame.pitch, size[1]),
-        min(lattice.y + (top + down) * lattice.pitch + MARGIN * frame.pitch, size[0]),
+        max(lattice.x + x0 * lattice.pitch - margin, 0),
+        max(lattice.y + y0 * lattice.pitch - margin, 0),
+        min(lattice.x + x1 * lattice.pitch + margin, size[1]),
+        min(lattice.y + y1 * lattice.pitch + margin, size[0]),
     )
     particle = Particle(
         bounding_box=orientation.undo(edges, height, width),

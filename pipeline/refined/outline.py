@@ -43,6 +43,9 @@ class Outline:
     levels : ndarray, float64, (rows, columns)
         Gray levels above the film, noise averaged out, edges kept.
     mask : ndarray, bool, (rows, columns)
+    extent : (x0, y0, x1, y1)
+        Half-open: around `mask` and what is faint beside it, above the film but too dark for its
+        place to be told.
     brightness : float
         Gray levels: nineteen cells of twenty are darker.
     spread : float
@@ -53,6 +56,7 @@ class Outline:
 
     levels: Levels
     mask: Mask
+    extent: tuple[int, int, int, int]
     brightness: float
     spread: float
     noise: float
@@ -129,14 +133,14 @@ def find_outline(
     if brightness <= 0.0:
         return None
     faint = max(params.film_spreads * spread, highest, params.faintest * brightness)
-    mask = (blurred > faint) & near
-    mask &= levels > params.rim * cv2.dilate(blurred, SQUARE)
-    mask = _whole(mask)
+    above = (blurred > faint) & near
+    mask = _whole(above & (levels > params.rim * cv2.dilate(blurred, SQUARE)))
     if not mask.any():
         return None
     return Outline(
         levels=levels,
         mask=mask,
+        extent=_extent(above, mask),
         brightness=brightness,
         spread=spread,
         noise=float(np.sqrt(offset + gain * brightness)) / brightness,
@@ -146,6 +150,20 @@ def find_outline(
 def _spread(levels: Levels, ground: Levels, where: Mask) -> float:
     """Measure the spread of some levels around the ground, robustly."""
     return 1.4826 * float(np.median(np.abs((levels - ground)[where])))
+
+
+def _extent(above: Mask, mask: Mask) -> tuple[int, int, int, int]:
+    """Bound the parts of `above` that the mask is in."""
+    _, parts, statistics, _ = cv2.connectedComponentsWithStats(
+        (above | mask).astype(np.uint8), connectivity=8
+    )
+    left, top, width, height = statistics[np.unique(parts[mask]), :4].T
+    return (
+        int(left.min()),
+        int(top.min()),
+        int((left + width).max()),
+        int((top + height).max()),
+    )
 
 
 def _whole(mask: Mask) -> Mask:
