@@ -45,6 +45,12 @@ FEW = 4
 FEWEST_CELLS = 24
 """Cells along the longer side that a particle always gets, if it has so many pixels."""
 
+FEW_PIXELS = 2
+"""Pixels a side of a cell, up to which there may be too few cells."""
+
+FILLED = 0.6
+"""Share of a lattice that particles cover, about."""
+
 FILLS = 0.6
 """Share of the frame's border that particles may cover."""
 
@@ -325,7 +331,7 @@ def _box(
         ),
         outside=params.outside,
         impurity=1.0 - controls.purity,
-        max_error=params.max_error * outline.brightness**2 * area / 1000.0,
+        max_error=_max_error(params, outline.brightness, area, lattice.pitch),
         slivers=params.slivers,
     )
     cells, regions = cover(labels, outline.levels, limits)
@@ -383,6 +389,18 @@ def _outline(scene: _Scene, mask: Mask, lattice: _Lattice) -> Outline | None:
         most_noise=_most_noise(scene, lattice, mask[where]),
     )
     return find_outline(cells, surroundings, scene.params)
+
+
+def _max_error(params: RefinedParams, brightness: float, area: int, pitch: int) -> float:
+    """Bound the squared error of a box, in cells.
+
+    Where pixels are too few for a full lattice, more of the area lies at edges, and boxes have to
+    be smaller.
+    """
+    share = 1.0
+    if pitch <= FEW_PIXELS:
+        share = min(area / (FILLED * params.cells**2), 1.0) ** 1.5
+    return share * params.max_error * brightness**2 * area / 1000.0
 
 
 def _most_noise(scene: _Scene, lattice: _Lattice, body: Mask) -> float:
