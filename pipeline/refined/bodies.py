@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .film import Film, centres, fit_film
+from .film_edge import FilmEdge, find_film_edge
 from .lattice import Levels
 
 Mask = NDArray[np.bool_]
@@ -52,6 +53,8 @@ class Bodies:
     Parameters
     ----------
     film : Film
+    edge : FilmEdge
+        What the film has beside: a step along a line.
     masks : tuple of ndarray, bool, (rows, columns)
         One a particle.
     highest : float
@@ -59,6 +62,7 @@ class Bodies:
     """
 
     film: Film
+    edge: FilmEdge
     masks: tuple[Mask, ...]
     highest: float
 
@@ -76,8 +80,11 @@ def find_bodies(cells: Levels) -> Bodies:
     Bodies
     """
     smooth = np.asarray(cv2.GaussianBlur(cells, (0, 0), BLUR), np.float64)
-    film = fit_film(smooth)
     rows, columns = cells.shape
+    edge = find_film_edge(smooth)
+    if edge.height > 0.0:
+        smooth -= edge.at(centres(columns), centres(rows))
+    film = fit_film(smooth)
     above = smooth - film.at(centres(columns), centres(rows))
     highest = float(np.percentile(above, BRIGHTEST))
     low = above > max(RISE * film.spread, 0.02 * highest)
@@ -89,7 +96,7 @@ def find_bodies(cells: Levels) -> Bodies:
         if peak < max(PEAK * film.spread, FAINTEST * highest):
             continue
         masks.extend(_without_film(mask, above, peak, film.spread))
-    return Bodies(film=film, masks=tuple(masks), highest=highest)
+    return Bodies(film=film, edge=edge, masks=tuple(masks), highest=highest)
 
 
 def _is_strip(mask: Mask) -> bool:

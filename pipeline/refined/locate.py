@@ -378,7 +378,8 @@ def _outline(scene: _Scene, mask: Mask, lattice: _Lattice) -> Outline | None:
     seen_x = np.minimum((x / frame.pitch).astype(np.int64), columns - 1)
     seen_y = np.minimum((y / frame.pitch).astype(np.int64), rows - 1)
     whole = np.any(bodies.masks, axis=0) & ~mask
-    film = bodies.film.at(x / (columns * frame.pitch) - 0.5, y / (rows * frame.pitch) - 0.5)
+    x, y = x / (columns * frame.pitch) - 0.5, y / (rows * frame.pitch) - 0.5
+    film = bodies.film.at(x, y) + bodies.edge.at(x, y)
     where = np.ix_(seen_y, seen_x)
     surroundings = Surroundings(
         film=film,

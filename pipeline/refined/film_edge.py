@@ -1,0 +1,203 @@
+"""Where a film ends, or a second one begins: a straight edge across the frame.
+
+A smooth surface cannot follow it: what lies on the brighter side would count as particle, or a
+faint part on the darker side as film. Arrays are (row, column), in cells of the frame.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.compiled import compiled
+
+from .lattice import Levels
+
+DEPTH = 3
+"""Cells from the border over which the film's level there is averaged."""
+
+ARM = 6
+"""Cells along the border that are compared on either side of a jump, two left out between."""
+
+JUMP = 5.0
+"""How much larger a jump is than three quarters of the differences along the border."""
+
+ALIKE = 2.0
+"""How much larger one of the two jumps may be than the other."""
+
+FAR = 10
+"""Cells between the two places where an edge meets the border, at least."""
+
+OFF = 3.0
+"""Cells from the edge at which both sides are compared."""
+
+SAMPLES = 64
+SHARE = 0.7
+"""Samples along the edge that show it: a particle that the frame cuts has none in its middle."""
+
+SLACK = 2
+"""Cells by which either end may have been found wrongly."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FilmEdge:
+    """A step of the film along a straight line.
+
+    Parameters
+    ----------
+    across, down, off : float
+        The brighter side is where `across * x + down * y > off`, with x and y from -1/2 to 1/2
+        across the frame.
+    height : float
+        Gray levels by which it is brighter; 0 if there is no edge.
+    """
+
+    across: float = 0.0
+    down: float = 0.0
+    off: float = 0.0
+    height: float = 0.0
+
+    def at(self, x: Levels, y: Levels) -> Levels:
+        """Say by how much the film is brighter at these places, from -1/2 to 1/2.
+
+        Parameters
+        ----------
+        x, y : ndarray, float64, (columns,) and (rows,)
+
+        Returns
+        -------
+        ndarray, float64, (rows, columns)
+        """
+        side: Levels = self.across * x[None, :] + self.down * y[:, None] - self.off
+        return np.where(side > 0.0, self.height, 0.0)
+
+
+def find_film_edge(cells: Levels) -> FilmEdge:
+    """Find the edge of a film.
+
+    Two jumps along the border, up and down, and a step of the same sign all along the line between
+    them.
+
+    Parameters
+    ----------
+    cells : ndarray, float64, (rows, columns)
+        Gray levels, smoothed.
+    """
+    rows, columns = cells.shape
+    if min(rows, columns) < 4 * ARM:
+        return FilmEdge()
+    jumps = _jumps(_around(cells))
+    up, down = int(jumps.argmax()), int(jumps.argmin())
+    rise, fall = float(jumps[up]), float(-jumps[down])
+    usual = float(np.partition(np.abs(jumps), 3 * jumps.size // 4)[3 * jumps.size // 4])
+    apart = abs(up - down)
+    if (
+        min(rise, fall) < JUMP * max(usual, 0.1)
+        or max(rise, fall) > ALIKE * min(rise, fall)
+        or min(apart, jumps.size - apart) < FAR
+    ):
+        return FilmEdge()
+    ends, height = _best_line(cells, up, down)
+    if height <= 0.5 * min(rise, fall):
+        return FilmEdge()
+    x0, y0, x1, y1 = ends
+    # the brighter side lies behind the jump upwards, clockwise around the frame
+    x0, x1 = (x0 + 0.5) / columns - 0.5, (x1 + 0.5) / columns - 0.5
+    y0, y1 = (y0 + 0.5) / rows - 0.5, (y1 + 0.5) / rows - 0.5
+    across, along = y1 - y0, x0 - x1
+    return FilmEdge(across=across, down=along, off=across * x0 + along * y0, height=height)
+
+
+def _around(cells: Levels) -> Levels:
+    """Levels along the border, clockwise from the upper-left corner."""
+    return np.concatenate(
+        [
+            cells[:DEPTH].mean(axis=0),
+            cells[:, -DEPTH:].mean(axis=1),
+            cells[-DEPTH:, ::-1].mean(axis=0),
+            cells[::-1, :DEPTH].mean(axis=1),
+        ]
+    )
+
+
+@compiled
+def _jumps(levels: Levels) -> Levels:
+    """Measure how much brighter it is behind each place than before it, around the frame."""
+    count = levels.size
+    jumps = np.empty(count, np.float64)
+    for at in range(count):
+        total = 0.0
+        for step in range(2, 2 + ARM):
+            total += levels[(at + step) % count] - levels[(at - step) % count]
+        jumps[at] = total / ARM
+    return jumps
+
+
+@compiled
+def _place(at: int, rows: int, columns: int) -> tuple[float, float]:
+    """Turn a place along the border into x, y in cells."""
+    at %= 2 * (rows + columns)
+    if at < columns:
+        return float(at), 0.0
+    at -= columns
+    if at < rows:
+        return columns - 1.0, float(at)
+    at -= rows
+    if at < columns:
+        return columns - 1.0 - at, rows - 1.0
+    return 0.0, rows - 1.0 - (at - columns)
+
+
+@compiled
+def _best_line(
+    cells: Levels, up: int, down: int
+) -> tuple[tuple[float, float, float, float], float]:
+    """Find the line near the two places along which the step is clearest, and its height."""
+    rows, columns = cells.shape
+    best = (0.0, 0.0, 0.0, 0.0)
+    highest = 0.0
+    for first in range(up - SLACK, up + SLACK + 1):
+        for last in range(down - SLACK, down + SLACK + 1):
+            x0, y0 = _place(first, rows, columns)
+            x1, y1 = _place(last, rows, columns)
+            height = _step_along(cells, (x0, y0, x1, y1))
+            if height > highest:
+                highest = height
+                best = (x0, y0, x1, y1)
+    return best, highest
+
+
+@compiled
+def _step_along(cells: Levels, ends: tuple[float, float, float, float]) -> float:
+    """Return the median step along a line, or 0 if too few of its samples show it."""
+    rows, columns = cells.shape
+    x0, y0, x1, y1 = ends
+    length = np.hypot(x1 - x0, y1 - y0)
+    if length < FAR:
+        return 0.0
+    across, down = (y1 - y0) / length * OFF, (x0 - x1) / length * OFF
+    steps = np.empty(SAMPLES, np.float64)
+    found = 0
+    for sample in range(SAMPLES):
+        share = (sample + 0.5) / SAMPLES
+        x, y = x0 + share * (x1 - x0), y0 + share * (y1 - y0)
+        right, below = round(x + across), round(y + down)
+        left, above = round(x - across), round(y - down)
+        if (
+            0 <= min(right, left)
+            and max(right, left) < columns
+            and 0 <= min(below, above)
+            and max(below, above) < rows
+        ):
+            steps[found] = cells[below, right] - cells[above, left]
+            found += 1
+    if found < SAMPLES // 2:
+        return 0.0
+    middle = np.median(steps[:found])
+    alike = 0
+    for sample in range(found):
+        if 0.4 * middle <= steps[sample] <= 1.8 * middle:
+            alike += 1
+    return middle if alike >= SHARE * found else 0.0
