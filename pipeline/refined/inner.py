@@ -26,7 +26,9 @@ OPEN = 0.01
 FAR = 127
 
 
-def grow_inner(labels: NDArray[np.uint8], steepness: Levels, foot: float) -> NDArray[np.uint8]:
+def grow_inner(
+    labels: NDArray[np.uint8], steepness: Levels, foot: float
+) -> tuple[NDArray[np.uint8], bool]:
     """Grow regions that lie within others up to the foot of the slope around them.
 
     Parameters
@@ -40,13 +42,15 @@ def grow_inner(labels: NDArray[np.uint8], steepness: Levels, foot: float) -> NDA
 
     Returns
     -------
-    ndarray, uint8, (rows, columns)
+    labels : ndarray, uint8, (rows, columns)
+    nested : bool
+        Whether a region lies within another one.
     """
     parts, count = _parts(labels)
     depth = _depths(parts, count)
     if depth.max() <= 1:
-        return labels
-    return _grown(labels, parts, depth, steepness, foot)
+        return labels, False
+    return _grown(labels, parts, depth, steepness, foot), True
 
 
 @compiled

@@ -25,7 +25,7 @@ from .lattice import Levels, cell_means
 from .orientation import Orientation, find_orientation
 from .outline import Outline, Surroundings, find_outline, variance
 from .params import Controls, RefinedParams
-from .regions import find_regions
+from .regions import Regions, find_regions
 
 AROUND = 3
 """Cells of the frame around a particle that go with it: film to compare with."""
@@ -314,7 +314,8 @@ def _box(
     outline = _outline(scene, mask, lattice)
     if outline is None or outline.brightness < LEAST_RISE * outline.spread:
         return []
-    labels, k = find_regions(outline, n_elements, params)
+    regions = find_regions(outline, n_elements, params)
+    labels = regions.labels
     area = int(np.count_nonzero(labels))
     if controls.margin_px:
         grown = ceil(controls.margin_px / lattice.pitch)
@@ -331,10 +332,10 @@ def _box(
         ),
         outside=params.outside,
         impurity=1.0 - controls.purity,
-        max_error=_max_error(params, outline.brightness, area, lattice.pitch),
+        max_error=_max_error(scene, outline, regions, lattice.pitch),
         slivers=params.slivers,
     )
-    cells, regions = cover(labels, outline.levels, limits)
+    cells, region_of = cover(labels, outline.levels, limits)
     if not len(cells):
         return []
     gains, total = _gains(outline.levels, labels, cells)
@@ -351,9 +352,9 @@ def _box(
     )
     particle = Particle(
         bounding_box=orientation.undo(edges, height, width),
-        k=k,
+        k=regions.k,
         boxes=orientation.undo_boxes(pixels, height, width),
-        regions=regions[order],
+        regions=region_of[order],
         area_px=area * lattice.pitch**2,
         pitch_px=lattice.pitch,
         explained=float(gains.sum() / max(total, 1e-300)),
@@ -392,16 +393,18 @@ def _outline(scene: _Scene, mask: Mask, lattice: _Lattice) -> Outline | None:
     return find_outline(cells, surroundings, scene.params)
 
 
-def _max_error(params: RefinedParams, brightness: float, area: int, pitch: int) -> float:
+def _max_error(scene: _Scene, outline: Outline, regions: Regions, pitch: int) -> float:
     """Bound the squared error of a box, in cells.
 
     Where pixels are too few for a full lattice, more of the area lies at edges, and boxes have to
-    be smaller.
+    be smaller; also where brightness tells less of the edges, as a core shows through its shell.
     """
-    share = 1.0
+    params = scene.params
+    area = int(np.count_nonzero(regions.labels))
+    error = params.max_error * outline.brightness**2 * area / 1000.0
     if pitch <= FEW_PIXELS:
-        share = min(area / (FILLED * params.cells**2), 1.0) ** 1.5
-    return share * params.max_error * brightness**2 * area / 1000.0
+        error *= min(area / (FILLED * params.cells**2), 1.0) ** 1.5
+    return error * params.nested if regions.nested else error
 
 
 def _most_noise(scene: _Scene, lattice: _Lattice, body: Mask) -> float:

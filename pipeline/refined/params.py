@@ -39,6 +39,8 @@ class RefinedParams:
     max_error : float
         Squared error a box may leave, as a share of the particle's squared brightness over a
         thousandth of its area.
+    nested : float
+        Share of `max_error` that a box may leave where regions lie within one another.
     slivers : float
         Share of the particle's area that may stay without boxes, if that saves small ones.
     outside : float
@@ -52,14 +54,15 @@ class RefinedParams:
 
     cells: int = 64
     film_spreads: float = 6.0
-    rim: float = 0.2
+    rim: float = 0.21
     faintest: float = 0.02
     rise: float = 0.01
     noise_rise: float = 0.5
     level_spread: float = 0.02
     min_region: int = 10
     foot: float = 0.6
-    max_error: float = 0.022
+    max_error: float = 0.028
+    nested: float = 0.45
     slivers: float = 0.002
     outside: float = 0.01
 
@@ -74,6 +77,7 @@ class RefinedParams:
         check_range("min_region", self.min_region, 1, 10_000)
         check_range("foot", self.foot, 0, 1)
         check_range("max_error", self.max_error, 0, 1_000_000)
+        check_range("nested", self.nested, 0, 1)
         check_range("slivers", self.slivers, 0, 0.5)
         check_range("outside", self.outside, 0, 0.5)
 
@@ -109,7 +113,7 @@ class Controls:
     max_box_nm: float | None = None
     pixel_size_nm: float | None = None
     max_box_percent: int = 16
-    purity: float = 0.96
+    purity: float = 0.98
     particles: Which = "all"
     margin_px: int = 0
 

@@ -7,6 +7,7 @@ brightness may slope within a region; regions meet where it changes most. Arrays
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from math import ceil
 
 import cv2
@@ -40,9 +41,26 @@ FLATTEST = 0.01
 """Relative change a cell: what changes less counts alike for a basin's level."""
 
 
-def find_regions(
-    outline: Outline, n_elements: int | None, params: RefinedParams
-) -> tuple[Labels, int]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Regions:
+    """The regions of a particle.
+
+    Parameters
+    ----------
+    labels : ndarray, uint8, (rows, columns)
+        0 outside; regions from 1 by rising brightness.
+    k : int
+        How many there are.
+    nested : bool
+        Whether one lies within another.
+    """
+
+    labels: Labels
+    k: int
+    nested: bool
+
+
+def find_regions(outline: Outline, n_elements: int | None, params: RefinedParams) -> Regions:
     """Part a particle in regions.
 
     Basins of the change of brightness are found first. Then their levels are grouped by exact
@@ -58,10 +76,7 @@ def find_regions(
 
     Returns
     -------
-    labels : ndarray, uint8, (rows, columns)
-        0 outside; regions from 1 by rising brightness.
-    k : int
-        Regions.
+    Regions
     """
     smooth = np.asarray(cv2.GaussianBlur(outline.levels, (0, 0), SMOOTH), np.float64)
     steepness = _steepness(smooth, outline.brightness)
@@ -74,9 +89,9 @@ def find_regions(
     # the middle one of 3 x 3 labels smooths what a box cannot follow
     smoothed = cv2.medianBlur(labels, 3)
     labels = np.where(outline.mask & (smoothed > 0), smoothed, labels).astype(np.uint8)
-    if labels.max() > 1:
-        labels = grow_inner(labels, steepness, params.foot)
-    return _numbered(labels)
+    labels, nested = grow_inner(labels, steepness, params.foot)
+    labels, k = _numbered(labels)
+    return Regions(labels=labels, k=k, nested=nested)
 
 
 def _grouped(
