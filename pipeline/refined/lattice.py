@@ -37,85 +37,138 @@ def cell_means(
     ndarray, float64, (rows, columns)
         NaN where no pixel is finite.
     """
-    means = _of_integers if image.dtype.kind in "iu" and image.dtype.itemsize < 8 else _of_floats
-    return means(read_only(image), origin, shape, pitch)
+    pixels = read_only(image)
+    means = np.empty(shape, np.float64)
+    if image.dtype.kind in "iu" and image.dtype.itemsize <= 2:
+        _of_integers(pixels, origin, pitch, means)
+    else:
+        _of_floats(pixels, origin, pitch, means)
+    return means
 
 
 @compiled
 def _of_integers(
-    image: NDArray[Any], origin: tuple[int, int], shape: tuple[int, int], pitch: int
-) -> Levels:
-    """Go down the pixels of a row of cells side by side, then across them: exact sums."""
+    image: NDArray[Any], origin: tuple[int, int], pitch: int, means: Levels
+) -> None:
+    """Go down the pixels of a row of cells side by side, then across them: exact sums.
+
+    32 bits hold the sum of 32,768 lines.
+    """
     left, top = origin
-    rows, columns = shape
+    rows, columns = means.shape
     width = columns * pitch
-    count = pitch * pitch
-    means = np.empty(shape, np.float64)
-    sums = np.empty(width, np.int64)
+    sums = np.empty(width, np.int32)
     highest = np.empty(width, image.dtype)
     lowest = np.empty(width, image.dtype)
     for row in range(rows):
         start = top + row * pitch
-        line = image[start, left : left + width]
-        for x in range(width):
-            sums[x] = line[x]
-            highest[x] = line[x]
-            lowest[x] = line[x]
+        _start(image[start][left : left + width], sums, highest, lowest)
         for y in range(start + 1, start + pitch):
-            line = image[y, left : left + width]
-            for x in range(width):
-                sums[x] += line[x]
-                highest[x] = max(highest[x], line[x])
-                lowest[x] = min(lowest[x], line[x])
-        for column in range(columns):
-            first = column * pitch
-            total = sums[first]
-            top_most = highest[first]
-            least = lowest[first]
-            for x in range(first + 1, first + pitch):
-                total += sums[x]
-                top_most = max(top_most, highest[x])
-                least = min(least, lowest[x])
-            if count >= 4:
-                means[row, column] = (total - np.int64(top_most) - np.int64(least)) / (count - 2)
-            else:
-                means[row, column] = total / count
-    return means
+            _add(image[y][left : left + width], sums, highest, lowest)
+        _across(
+            sums.reshape(columns, pitch),
+            highest.reshape(columns, pitch),
+            lowest.reshape(columns, pitch),
+            means[row],
+        )
+
+
+@compiled
+def _start(
+    line: NDArray[Any], sums: NDArray[Any], highest: NDArray[Any], lowest: NDArray[Any]
+) -> None:
+    for x in range(line.shape[0]):
+        sums[x] = np.int32(line[x])
+        highest[x] = line[x]
+        lowest[x] = line[x]
+
+
+@compiled
+def _add(
+    line: NDArray[Any], sums: NDArray[Any], highest: NDArray[Any], lowest: NDArray[Any]
+) -> None:
+    for x in range(line.shape[0]):
+        sums[x] += np.int32(line[x])
+        highest[x] = max(highest[x], line[x])
+        lowest[x] = min(lowest[x], line[x])
+
+
+@compiled
+def _across(
+    sums: NDArray[Any], highest: NDArray[Any], lowest: NDArray[Any], means: Levels
+) -> None:
+    columns, pitch = sums.shape
+    all_count = pitch * pitch < 4
+    share = 1.0 / (pitch * pitch if all_count else pitch * pitch - 2)
+    for column in range(columns):
+        total = np.int64(0)
+        most, least = highest[column, 0], lowest[column, 0]
+        for x in range(pitch):
+            total += sums[column, x]
+            most = max(most, highest[column, x])
+            least = min(least, lowest[column, x])
+        if not all_count:
+            total -= np.int64(most) + np.int64(least)
+        means[column] = total * share
 
 
 @compiled
 def _of_floats(
-    image: NDArray[Any], origin: tuple[int, int], shape: tuple[int, int], pitch: int
-) -> Levels:
+    image: NDArray[Any], origin: tuple[int, int], pitch: int, means: Levels
+) -> None:
+    """Do the same, and count finite pixels only."""
     left, top = origin
-    rows, columns = shape
-    sums = np.zeros(columns, np.float64)
-    highest = np.zeros(columns, np.float64)
-    lowest = np.zeros(columns, np.float64)
-    counts = np.zeros(columns, np.int64)
-    means = np.empty(shape, np.float64)
+    rows, columns = means.shape
+    width = columns * pitch
+    sums = np.empty(width, np.float64)
+    highest = np.empty(width, np.float64)
+    lowest = np.empty(width, np.float64)
+    counts = np.empty(width, np.int32)
     for row in range(rows):
         sums[:] = 0.0
-        counts[:] = 0
         highest[:] = -np.inf
         lowest[:] = np.inf
+        counts[:] = 0
         for y in range(top + row * pitch, top + (row + 1) * pitch):
-            line = image[y]
-            for column in range(columns):
-                start = left + column * pitch
-                for x in range(start, start + pitch):
-                    value = np.float64(line[x])
-                    if np.isfinite(value):
-                        sums[column] += value
-                        counts[column] += 1
-                        highest[column] = max(highest[column], value)
-                        lowest[column] = min(lowest[column], value)
-        for column in range(columns):
-            count = counts[column]
-            if count >= 4:
-                means[row, column] = (sums[column] - highest[column] - lowest[column]) / (count - 2)
-            elif count > 0:
-                means[row, column] = sums[column] / count
-            else:
-                means[row, column] = np.nan
-    return means
+            _add_finite(image[y][left : left + width], sums, (highest, lowest), counts)
+        _across_finite(
+            sums.reshape(columns, pitch),
+            (highest.reshape(columns, pitch), lowest.reshape(columns, pitch)),
+            counts.reshape(columns, pitch),
+            means[row],
+        )
+
+
+@compiled
+def _add_finite(
+    line: NDArray[Any], sums: Levels, extremes: tuple[Levels, Levels], counts: NDArray[np.int32]
+) -> None:
+    highest, lowest = extremes
+    for x in range(line.shape[0]):
+        value = np.float64(line[x])
+        finite = np.isfinite(value)
+        sums[x] += value if finite else 0.0
+        highest[x] = max(highest[x], value if finite else -np.inf)
+        lowest[x] = min(lowest[x], value if finite else np.inf)
+        counts[x] += finite
+
+
+@compiled
+def _across_finite(
+    sums: Levels, extremes: tuple[Levels, Levels], counts: NDArray[np.int32], means: Levels
+) -> None:
+    highest, lowest = extremes
+    columns, pitch = sums.shape
+    for column in range(columns):
+        total = 0.0
+        count = 0
+        most, least = -np.inf, np.inf
+        for x in range(pitch):
+            total += sums[column, x]
+            count += counts[column, x]
+            most = max(most, highest[column, x])
+            least = min(least, lowest[column, x])
+        if count >= 4:
+            means[column] = (total - most - least) / (count - 2)
+        else:
+            means[column] = total / count if count > 0 else np.nan
