@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from .film import Film, centres, fit_film
 from .film_edge import FilmEdge, find_film_edge
 from .lattice import Levels
+from .ranks import rank
 
 Mask = NDArray[np.bool_]
 
@@ -26,8 +27,11 @@ PEAK = 6.0
 FAINTEST = 0.12
 """Brightness of a particle beside the frame's brightest."""
 
-BRIGHTEST = 99.9
-"""Percent of the frame that are darker than what counts as brightest."""
+BRIGHTEST = 0.999
+"""Share of the frame that is darker than what counts as brightest."""
+
+BRIGHT = 0.9
+"""Share of a part that is darker than its bright part."""
 
 FEWEST = 9
 """Cells."""
@@ -86,13 +90,13 @@ def find_bodies(cells: Levels) -> Bodies:
         smooth -= edge.at(centres(columns), centres(rows))
     film = fit_film(smooth)
     above = smooth - film.at(centres(columns), centres(rows))
-    highest = float(np.percentile(above, BRIGHTEST))
+    highest = rank(above.ravel().copy(), BRIGHTEST)
     low = above > max(RISE * film.spread, 0.02 * highest)
     masks: list[Mask] = []
     for mask in _parts(low):
         if _is_strip(mask):
             continue
-        peak = float(np.percentile(above[mask], 90.0))
+        peak = rank(above[mask], BRIGHT)
         if peak < max(PEAK * film.spread, FAINTEST * highest):
             continue
         masks.extend(_without_film(mask, above, peak, film.spread))
@@ -113,7 +117,7 @@ def _without_film(mask: Mask, above: Levels, peak: float, spread: float) -> list
     edge &= mask
     if not edge.any():
         return [mask]
-    level = float(np.median(above[edge]))
+    level = rank(above[edge], 0.5)
     long = np.count_nonzero(edge) > FILM_LENGTH * max(mask.shape)
     if level >= FILM_END * peak or not (long or level < FILM_RISE * spread):
         return [mask]
@@ -121,14 +125,13 @@ def _without_film(mask: Mask, above: Levels, peak: float, spread: float) -> list
     return [
         cv2.dilate(part.astype(np.uint8), np.ones((5, 5), np.uint8)).astype(np.bool_)
         for part in _parts(rest)
-        if float(np.percentile(above[part], 90.0)) > 0.5 * peak
+        if rank(above[part], BRIGHT) > 0.5 * peak
     ]
 
 
 def _parts(mask: Mask) -> list[Mask]:
     """Split a mask in connected parts, thin bridges and specks left out."""
     opened = cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_OPEN, SQUARE)
-    count, parts, statistics, _ = cv2.connectedComponentsWithStats(opened, connectivity=4)
-    return [
-        parts == part for part in range(1, count) if statistics[part, cv2.CC_STAT_AREA] >= FEWEST
-    ]
+    count, parts = cv2.connectedComponents(opened, connectivity=4)
+    areas = np.bincount(parts.ravel())
+    return [parts == part for part in range(1, count) if areas[part] >= FEWEST]

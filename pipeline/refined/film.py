@@ -7,6 +7,7 @@ picture keeps close to it. Arrays are (row, column), in cells of the frame.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import isqrt
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from pipeline.compiled import compiled
 
 from .lattice import Levels
+from .ranks import rank
 
 RING = 4
 """Cells along the border that are looked at first."""
@@ -29,8 +31,11 @@ LEAST_SPREAD = 0.35
 
 TERMS = 6
 
-ENOUGH = 1_000
+ENOUGH = 700
 """Cells that a fit looks at, about."""
+
+FEWEST = 20
+"""Of them, without which there is no fit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,30 +79,29 @@ def fit_film(cells: Levels) -> Film:
     -------
     Film
     """
+    x, y, levels = places = _some(cells)
     rows, columns = cells.shape
-    x, y = centres(columns), centres(rows)
-    wanted = np.ones((rows, columns), np.bool_)
-    wanted[RING:-RING, RING:-RING] = False
+    ring_x, ring_y = 0.5 - RING / columns, 0.5 - RING / rows
+    wanted = (np.abs(x) > ring_x) | (np.abs(y) > ring_y)
     terms = np.zeros(TERMS)
-    _follow(_some(cells, wanted), terms, (3, 8), LOW)
-    film = Film(terms=terms, spread=_spread(cells, _surface(terms, x, y), wanted))
+    _follow(places, wanted, terms, (3, 8), LOW)
+    spread = _spread_below(_off(places, terms)[wanted])
     for _ in range(3):
-        wanted = cells - film.at(x, y) < CLOSE * film.spread
-        if np.count_nonzero(wanted) < 40:
+        wanted = _off(places, terms) < CLOSE * spread
+        if np.count_nonzero(wanted) < FEWEST:
             break
-        terms = film.terms.copy()
-        _follow(_some(cells, wanted), terms, (TERMS, 4), MIDDLE)
-        film = Film(terms=terms, spread=_spread(cells, _surface(terms, x, y), wanted))
-    return film
+        _follow(places, wanted, terms, (TERMS, 3), MIDDLE)
+        spread = _spread_below(_off(places, terms)[wanted])
+    return Film(terms=terms, spread=spread)
 
 
-def _some(cells: Levels, wanted: NDArray[np.bool_]) -> tuple[Levels, Levels, Levels]:
-    """Pick some of the wanted cells, evenly: their x, y and levels."""
+def _some(cells: Levels) -> tuple[Levels, Levels, Levels]:
+    """Pick some of the cells, evenly: their x, y and levels."""
     rows, columns = cells.shape
-    at = np.flatnonzero(wanted)
-    at = at[:: max(at.size // ENOUGH, 1)]
-    x, y = centres(columns)[at % columns], centres(rows)[at // columns]
-    return x, y, cells.ravel()[at]
+    step = max(isqrt(cells.size // ENOUGH), 1)
+    some = np.ascontiguousarray(cells[step // 2 :: step, step // 2 :: step])
+    x, y = centres(columns)[step // 2 :: step], centres(rows)[step // 2 :: step]
+    return np.tile(x, len(y)), np.repeat(y, len(x)), some.ravel()
 
 
 @compiled
@@ -126,10 +130,14 @@ def level_plane(cells: Levels, wanted: NDArray[np.bool_]) -> Levels:
     ndarray, float64, (rows, columns)
         Its level everywhere.
     """
-    terms = np.zeros(TERMS)
-    _follow(_some(cells, wanted), terms, (3, 8), 0.5)
     rows, columns = cells.shape
-    return _surface(terms, centres(columns), centres(rows))
+    x, y = centres(columns), centres(rows)
+    at = np.flatnonzero(wanted)
+    at = at[:: max(at.size // ENOUGH, 1)]
+    places = x[at % columns], y[at // columns], cells.ravel()[at]
+    terms = np.zeros(TERMS)
+    _follow(places, np.ones(at.size, np.bool_), terms, (3, 8), 0.5)
+    return _surface(terms, x, y)
 
 
 def centres(cells: int) -> Levels:
@@ -137,21 +145,38 @@ def centres(cells: int) -> Levels:
     return (np.arange(cells) + 0.5) / cells - 0.5
 
 
-def _spread(levels: Levels, film: Levels, wanted: NDArray[np.bool_]) -> float:
+def _spread_below(off: Levels) -> float:
     """Measure the spread from what lies below: above there may be particles."""
-    below = (film - levels)[wanted]
-    below = below[below > 0.0]
-    return max(1.4826 * float(np.median(below)), LEAST_SPREAD) if below.size else LEAST_SPREAD
+    below = -off[off < 0.0]
+    return max(1.4826 * rank(below, 0.5), LEAST_SPREAD) if below.size else LEAST_SPREAD
+
+
+@compiled
+def _off(places: tuple[Levels, Levels, Levels], terms: Levels) -> Levels:
+    """Say how far the levels are above the surface."""
+    x, y, levels = places
+    off = np.empty(levels.size, np.float64)
+    for at in range(levels.size):
+        off[at] = levels[at] - (
+            terms[0]
+            + terms[1] * x[at]
+            + terms[2] * y[at]
+            + terms[3] * x[at] * x[at]
+            + terms[4] * x[at] * y[at]
+            + terms[5] * y[at] * y[at]
+        )
+    return off
 
 
 @compiled
 def _follow(
     places: tuple[Levels, Levels, Levels],
+    wanted: NDArray[np.bool_],
     terms: Levels,
     effort: tuple[int, int],
     quantile: float,
 ) -> None:
-    """Bring the first terms to the surface with this share of the levels below it.
+    """Bring the first terms to the surface with this share of the wanted levels below it.
 
     Least squares again and again, each level weighted by the inverse of its distance.
     """
@@ -159,22 +184,23 @@ def _follow(
     count, rounds = effort
     basis = np.ones(6)
     for step in range(rounds):
+        off = _off(places, terms)
         normal = np.zeros((count, count))
         right = np.zeros(count)
-        for at in range(levels.shape[0]):
+        for at in range(levels.size):
+            if not wanted[at]:
+                continue
             basis[1], basis[2] = x[at], y[at]
             basis[3], basis[4], basis[5] = x[at] * x[at], x[at] * y[at], y[at] * y[at]
-            distance = levels[at]
-            for i in range(6):
-                distance -= terms[i] * basis[i]
             weight = 1.0
             if step > 0 or count > 3:
-                share = quantile if distance > 0.0 else 1.0 - quantile
-                weight = share / max(abs(distance), 0.25)
+                share = quantile if off[at] > 0.0 else 1.0 - quantile
+                weight = share / max(abs(off[at]), 0.25)
             for i in range(count):
-                right[i] += weight * basis[i] * levels[at]
+                weighted = weight * basis[i]
+                right[i] += weighted * levels[at]
                 for j in range(i + 1):
-                    normal[i, j] += weight * basis[i] * basis[j]
+                    normal[i, j] += weighted * basis[j]
         for i in range(count):
             normal[i, i] += 1e-9
         _solve(normal, right)

@@ -25,6 +25,7 @@ from .lattice import Levels, cell_means
 from .orientation import Orientation, find_orientation
 from .outline import Outline, Surroundings, find_outline, variance
 from .params import Controls, RefinedParams
+from .ranks import rank
 from .regions import Regions, find_regions
 
 AROUND = 3
@@ -149,7 +150,7 @@ def see(
         finite = means[np.isfinite(means)]
         low, high = (0.0, 0.0)
         if finite.size:
-            low, high = (float(v) for v in np.percentile(finite, (100 * HOLE, 100 - 100 * HOLE)))
+            low, high = rank(finite, HOLE), rank(finite, 1.0 - HOLE)
         scaling = Scaling(
             low=low,
             high=high,

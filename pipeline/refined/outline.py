@@ -16,6 +16,8 @@ from .bodies import SQUARE, Mask
 from .film import level_plane
 from .lattice import Levels
 from .params import RefinedParams
+from .ranks import rank
+from .ranks import spread as spread_of
 
 WINDOW = 2
 """Cells to each side that are averaged, where they differ by noise only."""
@@ -23,12 +25,18 @@ WINDOW = 2
 NOISE = 2.5
 """Standard deviations up to which a difference is noise."""
 
-SEEN = 99.0
-"""Percent of the film beside a particle that are surely darker than it: where a film ends there
+SEEN = 0.99
+"""Share of the film beside a particle that are surely darker than it: where a film ends there
 are two."""
+
+BRIGHT = 0.95
+"""Share of a particle that is darker than what counts as its brightness."""
 
 SLOPE = 0.6
 """A plane must leave this share of the spread around one level, or the film counts as level."""
+
+NEAR = 4
+"""Cells beside an outline in which what is above the film belongs to the particle."""
 
 SMOOTH = 1.0
 """Cells, of the blur in which faint cells are looked for."""
@@ -118,7 +126,7 @@ def find_outline(
     spread, highest = surroundings.least_spread, 0.0
     if np.count_nonzero(beside) > 60:
         # a slope is a plane, and where the film ends there is a step: a plane must leave less
-        ground = np.full(cells.shape, np.median(blurred[beside]))
+        ground = np.full(cells.shape, rank(blurred[beside], 0.5))
         spread = _spread(blurred, ground, beside)
         plane = level_plane(blurred, beside)
         if _spread(blurred, plane, beside) < SLOPE * spread:
@@ -126,10 +134,10 @@ def find_outline(
         levels -= ground
         blurred -= ground
         around = blurred[beside]
-        highest = float(np.percentile(around, SEEN))
+        highest = rank(around, SEEN)
     if not body.any():
         return None
-    brightness = float(np.percentile(levels[body], 95.0))
+    brightness = rank(levels[body], BRIGHT)
     if brightness <= 0.0:
         return None
     faint = max(params.film_spreads * spread, highest, params.faintest * brightness)
@@ -149,36 +157,28 @@ def find_outline(
 
 def _spread(levels: Levels, ground: Levels, where: Mask) -> float:
     """Measure the spread of some levels around the ground, robustly."""
-    return 1.4826 * float(np.median(np.abs((levels - ground)[where])))
+    return spread_of((levels - ground)[where])
 
 
 def _extent(above: Mask, mask: Mask) -> tuple[int, int, int, int]:
-    """Bound the parts of `above` that the mask is in."""
-    _, parts, statistics, _ = cv2.connectedComponentsWithStats(
-        (above | mask).astype(np.uint8), connectivity=8
-    )
-    left, top, width, height = statistics[np.unique(parts[mask]), :4].T
-    return (
-        int(left.min()),
-        int(top.min()),
-        int((left + width).max()),
-        int((top + height).max()),
-    )
+    """Bound the mask and what is above the film near it."""
+    wider = cv2.dilate(mask.astype(np.uint8), SQUARE, iterations=NEAR)
+    left, top, width, height = cv2.boundingRect(wider & (above | mask))
+    return left, top, left + width, top + height
 
 
 def _whole(mask: Mask) -> Mask:
     """Leave out specks, and close pinholes."""
     opened = cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_OPEN, SQUARE)
-    _, parts, statistics, _ = cv2.connectedComponentsWithStats(opened, connectivity=4)
-    areas = statistics[:, cv2.CC_STAT_AREA].copy()
+    parts = cv2.connectedComponents(opened, connectivity=4)[1]
+    areas = np.bincount(parts.ravel())
     areas[0] = 0
     if areas.max() == 0:
         return np.zeros_like(mask)
     solid: Mask = (areas >= max(9, areas.max() / 100))[parts]
-    _, holes, statistics, _ = cv2.connectedComponentsWithStats(
-        (~solid).astype(np.uint8), connectivity=4
-    )
-    pinholes = statistics[:, cv2.CC_STAT_AREA] < 0.004 * np.count_nonzero(solid)
+    holes = cv2.connectedComponents((~solid).astype(np.uint8), connectivity=4)[1]
+    areas = np.bincount(holes.ravel())
+    pinholes = areas < 0.004 * areas[0]
     pinholes[0] = False
     return np.asarray(solid | pinholes[holes])
 
@@ -196,7 +196,7 @@ def _noise(cells: Levels, body: Mask, most: float) -> tuple[float, float]:
     outside = ~inside
     if not inside.any():
         return 0.0, 1.0
-    bright = inside & (level > np.median(level[inside]))
+    bright = inside & (level > rank(level[inside], 0.5))
     lit, dark = variance(bend[bright]), variance(bend[outside])
     high = float(level[bright].mean()) if bright.any() else 1.0
     low = float(level[outside].mean()) if outside.any() else 0.0
@@ -210,7 +210,7 @@ def variance(bends: Levels) -> float:
     """Variance of the noise in second differences, whose own is six times as large."""
     if bends.size <= 20:
         return 0.0
-    return (1.4826 * float(np.median(np.abs(bends)))) ** 2 / 6.0
+    return spread_of(bends) ** 2 / 6.0
 
 
 @compiled

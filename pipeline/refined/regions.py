@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.compiled import compiled
 from pipeline.kmeans import optimal_thresholds
 
 from .basins import find_basins
@@ -28,8 +29,8 @@ Labels = NDArray[np.uint8]
 SMOOTH = 0.7
 """Cells, before changes are measured."""
 
-STEEPEST = 0.5
-"""Relative change a cell; steeper is all the same."""
+STEPS = 510.0
+"""Steps of the cost for a relative change of 1 a cell; steeper than a half is all the same."""
 
 UNKNOWN = 5
 """Elements that a particle of unknown composition may have."""
@@ -79,12 +80,13 @@ def find_regions(outline: Outline, n_elements: int | None, params: RefinedParams
     Regions
     """
     smooth = np.asarray(cv2.GaussianBlur(outline.levels, (0, 0), SMOOTH), np.float64)
-    steepness = _steepness(smooth, outline.brightness)
-    steps = 255.0 / STEEPEST
-    cost = np.clip(steepness * steps, 0.0, 255.0).astype(np.uint8)
-    rise = ceil(steps * max(params.rise, params.noise_rise * outline.noise))
+    steepness, cost = _steepness(smooth, 0.2 * outline.brightness)
+    rise = ceil(STEPS * max(params.rise, params.noise_rise * outline.noise))
     parts, count = find_basins(cost, outline.mask, rise, params.min_region)
-    labels = _grouped(parts, count, smooth, steepness, outline, n_elements, params)
+    levels, area = _levels(parts, count, smooth, steepness)
+    grey = np.clip(levels * (FULL / outline.brightness), 0.0, 255.0).astype(np.int64)
+    number = _numbers(grey, area, (n_elements or UNKNOWN) + 1, params.level_spread)
+    labels = number[parts]
     labels = settle_edges(labels, outline.levels)
     # the middle one of 3 x 3 labels smooths what a box cannot follow
     smoothed = cv2.medianBlur(labels, 3)
@@ -94,28 +96,35 @@ def find_regions(outline: Outline, n_elements: int | None, params: RefinedParams
     return Regions(labels=labels, k=k, nested=nested)
 
 
-def _grouped(
-    parts: NDArray[np.int32],
-    count: int,
-    smooth: Levels,
-    steepness: Levels,
-    outline: Outline,
-    n_elements: int | None,
-    params: RefinedParams,
+@compiled
+def _levels(
+    parts: NDArray[np.int32], count: int, smooth: Levels, steepness: Levels
+) -> tuple[Levels, NDArray[np.int64]]:
+    """Average the level of each basin, its flattest cells above all; return its cells, too."""
+    weights = np.zeros(count + 1, np.float64)
+    levels = np.zeros(count + 1, np.float64)
+    area = np.zeros(count + 1, np.int64)
+    for y in range(parts.shape[0]):
+        for x in range(parts.shape[1]):
+            part = parts[y, x]
+            weight = 1.0 / (FLATTEST + steepness[y, x]) ** 2
+            weights[part] += weight
+            levels[part] += weight * smooth[y, x]
+            area[part] += 1
+    return levels[1:] / weights[1:], area[1:]
+
+
+def _numbers(
+    grey: NDArray[np.int64], area: NDArray[np.int64], most: int, spread: float
 ) -> Labels:
-    """Number the basins by level; a basin's level is that of its flattest cells."""
-    at = parts[outline.mask]
-    weights = (FLATTEST + steepness[outline.mask]) ** -2
-    total = np.bincount(at, weights, minlength=count + 1)
-    level = np.bincount(at, weights * smooth[outline.mask], minlength=count + 1)
-    grey = level[1:] / total[1:] * (FULL / outline.brightness)
-    grey = np.clip(grey, 0.0, 255.0).astype(np.int64)
-    area = np.bincount(at, minlength=count + 1)[1:]
-    histogram = np.bincount(grey, area, minlength=256).astype(np.int64)
-    number = np.ones(256, np.uint8)
-    for threshold in _thresholds(histogram, (n_elements or UNKNOWN) + 1, params.level_spread):
-        number[threshold:] += 1
-    return np.concatenate([np.zeros(1, np.uint8), number[grey]])[parts]
+    """Number the basins by level; the number of what is outside comes first."""
+    numbers = np.ones(len(grey) + 1, np.uint8)
+    numbers[0] = 0
+    if len(grey) > 1:
+        histogram = np.bincount(grey, area, minlength=256).astype(np.int64)
+        for threshold in _thresholds(histogram, most, spread):
+            numbers[1:] += grey >= threshold
+    return numbers
 
 
 def _numbered(labels: Labels) -> tuple[Labels, int]:
@@ -126,13 +135,38 @@ def _numbered(labels: Labels) -> tuple[Labels, int]:
     return number[labels], len(there)
 
 
-def _steepness(levels: Levels, brightness: float) -> Levels:
-    """Change per cell, relative to the level."""
-    across = cv2.Sobel(levels, cv2.CV_64F, 1, 0, ksize=3)
-    down = cv2.Sobel(levels, cv2.CV_64F, 0, 1, ksize=3)
-    relative: Levels = np.sqrt(across * across + down * down) / 8.0
-    relative /= np.maximum(levels, 0.2 * brightness)
-    return relative
+@compiled
+def _steepness(levels: Levels, least: float) -> tuple[Levels, NDArray[np.uint8]]:
+    """Measure the change per cell, relative to the level, by Sobel's weights.
+
+    Returns
+    -------
+    steepness : ndarray, float64, (rows, columns)
+    cost : ndarray, uint8, (rows, columns)
+        The same in steps.
+    """
+    rows, columns = levels.shape
+    steepness = np.empty(levels.shape, np.float64)
+    cost = np.empty(levels.shape, np.uint8)
+    for y in range(rows):
+        above, below = levels[max(y - 1, 0)], levels[min(y + 1, rows - 1)]
+        line = levels[y]
+        for x in range(columns):
+            left, right = max(x - 1, 0), min(x + 1, columns - 1)
+            across = (
+                above[right]
+                - above[left]
+                + 2.0 * (line[right] - line[left])
+                + below[right]
+                - below[left]
+            )
+            down = (
+                below[left] - above[left] + 2.0 * (below[x] - above[x]) + below[right] - above[right]
+            )
+            change = np.sqrt(across * across + down * down) / (8.0 * max(line[x], least))
+            steepness[y, x] = change
+            cost[y, x] = np.uint8(min(change * STEPS, 255.0))
+    return steepness, cost
 
 
 def _thresholds(histogram: NDArray[np.int64], most: int, spread: float) -> tuple[int, ...]:

@@ -1,0 +1,28 @@
+"""Order statistics without what numpy does beside."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .lattice import Levels
+
+
+def rank(values: Levels, share: float) -> float:
+    """Return the value that this share of the values are below, or nearly.
+
+    Parameters
+    ----------
+    values : ndarray, float64, (N,)
+        At least one; their order is lost.
+    share : float
+        0..1.
+    """
+    at = round(share * (values.size - 1))
+    values.partition(at)
+    return float(values[at])
+
+
+def spread(off: Levels) -> float:
+    """Estimate a standard deviation from distances, robustly; their order is lost."""
+    np.abs(off, out=off)
+    return 1.4826 * rank(off, 0.5)
