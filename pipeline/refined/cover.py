@@ -96,35 +96,41 @@ def _largest_first(
     boxes = np.empty((rows * columns, 3), np.int32)
     regions = np.empty(rows * columns, np.uint8)
     held = np.empty(rows * columns, np.int64)
-    # by place, column after column: what fits there, and how many of its sides touch something
-    inside = np.zeros(rows * columns, np.int32)
-    region = np.zeros(rows * columns, np.uint8)
-    contact = np.zeros(rows * columns, np.int16)
-    places = np.empty(rows * columns, np.int32)
+    even = _even(sums, cells, most, shares[2])
+    # those that fit, of one size: where, what they hold, and how many of their sides touch
+    places = np.empty((rows * columns, 2), np.int64)
+    inside = np.empty(rows * columns, np.int32)
+    region = np.empty(rows * columns, np.uint8)
+    contact = np.empty(rows * columns, np.int16)
+    number = np.empty((rows, columns), np.int32)
     found = 0
     for size in range(min(most, rows, columns), max(least, 2) - 1, -1):
         fitting = 0
+        number[:] = -1
         for x in range(columns - size + 1):
             for y in range(rows - size + 1):
-                if _is_taken(taken, x, y, size):
+                if even[y, x] < size or _is_taken(taken, x, y, size):
                     continue
-                place = x * rows + y
-                inside[place], region[place] = _fitting(cells, sums, (x, y, size), shares)
-                if inside[place] > 0:
-                    contact[place] = _contact(labels, taken, (x, y, size), region[place])
-                    places[fitting] = place
+                held_here, label = _fitting(cells, (x, y, size), shares)
+                if held_here > 0:
+                    places[fitting] = x, y
+                    inside[fitting] = held_here
+                    region[fitting] = label
+                    contact[fitting] = _contact(labels, taken, (x, y, size), label)
+                    number[y, x] = fitting
                     fitting += 1
         while fitting > 0:
-            fitting, best = _snuggest(taken, contact, places, (fitting, size))
-            if fitting == 0:
+            best = _most(contact, fitting)
+            if contact[best] < 0:
                 break
-            x, y = best // rows, best % rows
+            x, y = places[best]
             boxes[found] = x, y, size
             regions[found] = region[best]
             held[found] = inside[best]
             found += 1
             taken[y : y + size, x : x + size] = True
-            _touch_again(labels, taken, (inside, region, contact), (x, y, size))
+            _drop(number, contact, (x, y, size))
+            _touch_again(labels, taken, (number, region, contact), (x, y, size))
     for x in range(columns if least == 1 else 0):
         for y in range(rows):
             if labels[y, x] > 0 and not taken[y, x]:
@@ -136,6 +142,38 @@ def _largest_first(
 
 
 @compiled
+def _even(
+    sums: Levels, cells: NDArray[np.int32], most: int, max_error: float
+) -> NDArray[np.int16]:
+    """Find the largest square from each cell on that keeps within the error.
+
+    What is within a square leaves no larger error, so that one step down a diagonal makes the
+    square smaller by one at most.
+    """
+    rows, columns = cells.shape[0] - 1, cells.shape[1] - 1
+    even = np.empty((rows, columns), np.int16)
+    for y in range(rows):
+        for x in range(columns):
+            size = max(even[y - 1, x - 1] - 1, 1) if y > 0 and x > 0 else 1
+            last = min(most, rows - y, columns - x)
+            while size < last and _error(sums, cells, (x, y, size + 1)) <= max_error:
+                size += 1
+            even[y, x] = size
+    return even
+
+
+@compiled
+def _error(sums: Levels, cells: NDArray[np.int32], square: tuple[int, int, int]) -> float:
+    """Sum the squared differences of a square's cells from their mean; 0 outside the particle."""
+    x, y, size = square
+    inside = size * size - int(_over(cells, x, y, size, 0))
+    if inside == 0:
+        return 0.0
+    total = _over(sums, x, y, size, 0)
+    return _over(sums, x, y, size, 1) - total * total / inside
+
+
+@compiled
 def _is_taken(taken: Mask, x: int, y: int, size: int) -> bool:
     """Look at the corners: what is taken is not smaller, so it covers one of them or nothing."""
     last_y, last_x = y + size - 1, x + size - 1
@@ -143,39 +181,40 @@ def _is_taken(taken: Mask, x: int, y: int, size: int) -> bool:
 
 
 @compiled
-def _snuggest(
-    taken: Mask,
-    contact: NDArray[np.int16],
-    places: NDArray[np.int32],
-    count_and_size: tuple[int, int],
-) -> tuple[int, int]:
-    """Keep the places that are still free, in their order; find the first that touches most."""
-    count, size = count_and_size
-    rows = taken.shape[0]
-    kept = 0
+def _most(contact: NDArray[np.int16], count: int) -> int:
+    """Find the first of those that touch most."""
     best = 0
-    most = -1
-    for at in range(count):
-        place = places[at]
-        if _is_taken(taken, place // rows, place % rows, size):
-            continue
-        places[kept] = place
-        kept += 1
-        if contact[place] > most:
-            most = contact[place]
-            best = place
-    return kept, best
+    most = contact[0]
+    for at in range(1, count):
+        if contact[at] > most:
+            most = contact[at]
+            best = at
+    return best
+
+
+@compiled
+def _drop(
+    number: NDArray[np.int32], contact: NDArray[np.int16], square: tuple[int, int, int]
+) -> None:
+    """Forget the squares of this size that overlap the one just taken: they touch -1 cells."""
+    rows, columns = number.shape
+    x, y, size = square
+    for row in range(max(y - size + 1, 0), min(y + size, rows)):
+        for column in range(max(x - size + 1, 0), min(x + size, columns)):
+            if number[row, column] >= 0:
+                contact[number[row, column]] = -1
+                number[row, column] = -1
 
 
 @compiled
 def _touch_again(
     labels: NDArray[np.uint8],
     taken: Mask,
-    fits: tuple[NDArray[np.int32], NDArray[np.uint8], NDArray[np.int16]],
+    fitting: tuple[NDArray[np.int32], NDArray[np.uint8], NDArray[np.int16]],
     square: tuple[int, int, int],
 ) -> None:
     """Measure again what squares of this size touch that lie beside the one just taken."""
-    inside, region, contact = fits
+    number, region, contact = fitting
     rows, columns = labels.shape
     x, y, size = square
     for off in range(1 - size, size):
@@ -187,9 +226,9 @@ def _touch_again(
         ):
             if not (0 <= row <= rows - size and 0 <= column <= columns - size):
                 continue
-            place = column * rows + row
-            if inside[place] > 0:
-                contact[place] = _contact(labels, taken, (column, row, size), region[place])
+            at = number[row, column]
+            if at >= 0:
+                contact[at] = _contact(labels, taken, (column, row, size), region[at])
 
 
 @compiled
@@ -240,14 +279,11 @@ def _tables(labels: NDArray[np.uint8], levels: Levels) -> tuple[NDArray[np.int32
 
 @compiled
 def _fitting(
-    cells: NDArray[np.int32],
-    sums: Levels,
-    square: tuple[int, int, int],
-    shares: tuple[float, float, float],
+    cells: NDArray[np.int32], square: tuple[int, int, int], shares: tuple[float, float, float]
 ) -> tuple[int, int]:
     """Count the cells inside the particle, and find their commonest region; 0 if no box fits."""
     x, y, size = square
-    outside, impurity, max_error = shares
+    outside, impurity, _ = shares
     area = size * size
     inside = area - int(_over(cells, x, y, size, 0))
     if inside == 0 or inside < (1.0 - outside) * area:
@@ -260,9 +296,6 @@ def _fitting(
             best = here
             commonest = region
     if best < (1.0 - impurity) * inside:
-        return 0, 0
-    total = _over(sums, x, y, size, 0)
-    if _over(sums, x, y, size, 1) - total * total / inside > max_error:
         return 0, 0
     return inside, commonest
 
