@@ -31,7 +31,7 @@ LEAST_SPREAD = 0.35
 
 TERMS = 6
 
-ENOUGH = 700
+ENOUGH = 400
 """Cells that a fit looks at, about."""
 
 FEWEST = 20
@@ -136,7 +136,7 @@ def level_plane(cells: Levels, wanted: NDArray[np.bool_]) -> Levels:
     at = at[:: max(at.size // ENOUGH, 1)]
     places = x[at % columns], y[at // columns], cells.ravel()[at]
     terms = np.zeros(TERMS)
-    _follow(places, np.ones(at.size, np.bool_), terms, (3, 8), 0.5)
+    _follow(places, np.ones(at.size, np.bool_), terms, (3, 6), 0.5)
     return _surface(terms, x, y)
 
 

@@ -18,7 +18,7 @@ from pipeline.compiled import compiled
 from pipeline.kmeans import optimal_thresholds
 
 from .basins import find_basins
-from .edges import settle_edges
+from .edges import settle_edges, smooth_edges
 from .inner import grow_inner
 from .lattice import Levels
 from .outline import Outline
@@ -87,10 +87,7 @@ def find_regions(outline: Outline, n_elements: int | None, params: RefinedParams
     grey = np.clip(levels * (FULL / outline.brightness), 0.0, 255.0).astype(np.int64)
     number = _numbers(grey, area, (n_elements or UNKNOWN) + 1, params.level_spread)
     labels = number[parts]
-    labels = settle_edges(labels, outline.levels)
-    # the middle one of 3 x 3 labels smooths what a box cannot follow
-    smoothed = cv2.medianBlur(labels, 3)
-    labels = np.where(outline.mask & (smoothed > 0), smoothed, labels).astype(np.uint8)
+    labels = smooth_edges(settle_edges(labels, outline.levels))
     labels, nested = grow_inner(labels, steepness, params.foot)
     labels, k = _numbered(labels)
     return Regions(labels=labels, k=k, nested=nested)
