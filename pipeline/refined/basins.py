@@ -126,10 +126,8 @@ def _join(
 
 
 @compiled
-def _numbered(
-    basins: NDArray[np.int32], shape: tuple[int, int]
-) -> tuple[NDArray[np.int32], int]:
-    """Number the basins in the order in which their first cells come."""
+def _numbered(basins: NDArray[np.int32], shape: tuple[int, int]) -> tuple[NDArray[np.int32], int]:
+    """Give the basins numbers, in the order in which their first cells come."""
     numbers = np.zeros(basins.size, np.int32)
     found = np.zeros(basins.size, np.int32)
     count = 0

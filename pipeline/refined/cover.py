@@ -119,10 +119,8 @@ def _largest_first(
                     contact[fitting] = _contact(labels, taken, (x, y, size), label)
                     number[y, x] = fitting
                     fitting += 1
-        while fitting > 0:
-            best = _most(contact, fitting)
-            if contact[best] < 0:
-                break
+        best = _most(contact, fitting)
+        while best >= 0:
             x, y = places[best]
             boxes[found] = x, y, size
             regions[found] = region[best]
@@ -131,6 +129,7 @@ def _largest_first(
             taken[y : y + size, x : x + size] = True
             _drop(number, contact, (x, y, size))
             _touch_again(labels, taken, (number, region, contact), (x, y, size))
+            best = _most(contact, fitting)
     for x in range(columns if least == 1 else 0):
         for y in range(rows):
             if labels[y, x] > 0 and not taken[y, x]:
@@ -142,9 +141,7 @@ def _largest_first(
 
 
 @compiled
-def _even(
-    sums: Levels, cells: NDArray[np.int32], most: int, max_error: float
-) -> NDArray[np.int16]:
+def _even(sums: Levels, cells: NDArray[np.int32], most: int, max_error: float) -> NDArray[np.int16]:
     """Find the largest square from each cell on that keeps within the error.
 
     What is within a square leaves no larger error, so that one step down a diagonal makes the
@@ -182,10 +179,10 @@ def _is_taken(taken: Mask, x: int, y: int, size: int) -> bool:
 
 @compiled
 def _most(contact: NDArray[np.int16], count: int) -> int:
-    """Find the first of those that touch most."""
-    best = 0
-    most = contact[0]
-    for at in range(1, count):
+    """Find the first of those that touch most; -1 if none is left."""
+    best = -1
+    most = -1
+    for at in range(count):
         if contact[at] > most:
             most = contact[at]
             best = at

@@ -79,7 +79,8 @@ def fit_film(cells: Levels) -> Film:
     -------
     Film
     """
-    x, y, levels = places = _some(cells)
+    places = _some(cells)
+    x, y = places[:2]
     rows, columns = cells.shape
     ring_x, ring_y = 0.5 - RING / columns, 0.5 - RING / rows
     wanted = (np.abs(x) > ring_x) | (np.abs(y) > ring_y)

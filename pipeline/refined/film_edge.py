@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pipeline.compiled import compiled
 
@@ -186,9 +185,9 @@ def _step_along(cells: Levels, ends: tuple[float, float, float, float]) -> float
         right, below = round(x + across), round(y + down)
         left, above = round(x - across), round(y - down)
         if (
-            0 <= min(right, left)
+            min(right, left) >= 0
             and max(right, left) < columns
-            and 0 <= min(below, above)
+            and min(below, above) >= 0
             and max(below, above) < rows
         ):
             steps[found] = cells[below, right] - cells[above, left]

@@ -63,7 +63,7 @@ def _first(parents: NDArray[np.int32], cell: int) -> int:
 
 @compiled
 def _parts(labels: NDArray[np.uint8]) -> tuple[NDArray[np.int32], int]:
-    """Number the connected parts of the regions from 1; 0 outside."""
+    """Give the connected parts of the regions numbers from 1; 0 outside."""
     rows, columns = labels.shape
     parents = np.arange(rows * columns).astype(np.int32)
     for y in range(rows):
@@ -92,6 +92,38 @@ def _parts(labels: NDArray[np.uint8]) -> tuple[NDArray[np.int32], int]:
 def _depths(parts: NDArray[np.int32], count: int) -> NDArray[np.int8]:
     """Count how many parts lie between each part and the outside; 0 if it is too small to grow."""
     rows, columns = parts.shape
+    area, edge = _areas(parts, count)
+    depth = np.where(edge > OPEN * area, 1, FAR).astype(np.int8)
+    depth[0] = 0
+    changed = True
+    while changed:
+        changed = False
+        for y in range(1, rows):
+            for x in range(1, columns):
+                changed |= _pass_on(depth, parts[y, x], parts[y - 1, x])
+                changed |= _pass_on(depth, parts[y, x], parts[y, x - 1])
+    depth[(area < FEWEST) | (depth == FAR)] = 0
+    return depth
+
+
+@compiled
+def _pass_on(depth: NDArray[np.int8], one: int, other: int) -> bool:
+    """Let a part be one deeper than its neighbour at most; say whether that was new."""
+    if one == 0 or other == 0:
+        return False
+    if depth[one] > depth[other] + 1:
+        depth[one] = depth[other] + 1
+        return True
+    if depth[other] > depth[one] + 1:
+        depth[other] = depth[one] + 1
+        return True
+    return False
+
+
+@compiled
+def _areas(parts: NDArray[np.int32], count: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Count the cells of each part, and those of them at the particle's edge."""
+    rows, columns = parts.shape
     area = np.zeros(count + 1, np.int32)
     edge = np.zeros(count + 1, np.int32)
     for y in range(rows):
@@ -104,30 +136,7 @@ def _depths(parts: NDArray[np.int32], count: int) -> NDArray[np.int8]:
                 or min(parts[y - 1, x], parts[y + 1, x], parts[y, x - 1], parts[y, x + 1]) == 0
             ):
                 edge[part] += 1
-    depth = np.full(count + 1, FAR, np.int8)
-    depth[0] = 0
-    for part in range(1, count + 1):
-        if edge[part] > OPEN * area[part]:
-            depth[part] = 1
-    changed = True
-    while changed:
-        changed = False
-        for y in range(1, rows):
-            for x in range(1, columns):
-                for beside in (parts[y - 1, x], parts[y, x - 1]):
-                    part = parts[y, x]
-                    if part == 0 or beside == 0:
-                        continue
-                    if depth[part] > depth[beside] + 1:
-                        depth[part] = depth[beside] + 1
-                        changed = True
-                    elif depth[beside] > depth[part] + 1:
-                        depth[beside] = depth[part] + 1
-                        changed = True
-    for part in range(1, count + 1):
-        if area[part] < FEWEST or depth[part] == FAR:
-            depth[part] = 0
-    return depth
+    return area, edge
 
 
 @compiled

@@ -47,9 +47,7 @@ def cell_means(
 
 
 @compiled
-def _of_integers(
-    image: NDArray[Any], origin: tuple[int, int], pitch: int, means: Levels
-) -> None:
+def _of_integers(image: NDArray[Any], origin: tuple[int, int], pitch: int, means: Levels) -> None:
     """Go down the pixels of a row of cells side by side, then across them: exact sums.
 
     32 bits hold the sum of 32,768 lines.
@@ -94,9 +92,7 @@ def _add(
 
 
 @compiled
-def _across(
-    sums: NDArray[Any], highest: NDArray[Any], lowest: NDArray[Any], means: Levels
-) -> None:
+def _across(sums: NDArray[Any], highest: NDArray[Any], lowest: NDArray[Any], means: Levels) -> None:
     columns, pitch = sums.shape
     all_count = pitch * pitch < 4
     share = 1.0 / (pitch * pitch if all_count else pitch * pitch - 2)
@@ -113,9 +109,7 @@ def _across(
 
 
 @compiled
-def _of_floats(
-    image: NDArray[Any], origin: tuple[int, int], pitch: int, means: Levels
-) -> None:
+def _of_floats(image: NDArray[Any], origin: tuple[int, int], pitch: int, means: Levels) -> None:
     """Do the same, and count finite pixels only."""
     left, top = origin
     rows, columns = means.shape

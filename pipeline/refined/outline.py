@@ -163,7 +163,8 @@ def _spread(levels: Levels, ground: Levels, where: Mask) -> float:
 def _extent(above: Mask, mask: Mask) -> tuple[int, int, int, int]:
     """Bound the mask and what is above the film near it."""
     wider = cv2.dilate(mask.astype(np.uint8), SQUARE, iterations=NEAR)
-    left, top, width, height = cv2.boundingRect(wider & (above | mask))
+    near = wider.astype(np.bool_) & (above | mask)
+    left, top, width, height = cv2.boundingRect(near.astype(np.uint8))
     return left, top, left + width, top + height
 
 

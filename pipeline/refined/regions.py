@@ -111,10 +111,8 @@ def _levels(
     return levels[1:] / weights[1:], area[1:]
 
 
-def _numbers(
-    grey: NDArray[np.int64], area: NDArray[np.int64], most: int, spread: float
-) -> Labels:
-    """Number the basins by level; the number of what is outside comes first."""
+def _numbers(grey: NDArray[np.int64], area: NDArray[np.int64], most: int, spread: float) -> Labels:
+    """Give the basins numbers by level; that of what is outside comes first."""
     numbers = np.ones(len(grey) + 1, np.uint8)
     numbers[0] = 0
     if len(grey) > 1:
@@ -158,7 +156,11 @@ def _steepness(levels: Levels, least: float) -> tuple[Levels, NDArray[np.uint8]]
                 - below[left]
             )
             down = (
-                below[left] - above[left] + 2.0 * (below[x] - above[x]) + below[right] - above[right]
+                below[left]
+                - above[left]
+                + 2.0 * (below[x] - above[x])
+                + below[right]
+                - above[right]
             )
             change = np.sqrt(across * across + down * down) / (8.0 * max(line[x], least))
             steepness[y, x] = change
