@@ -27,7 +27,7 @@ _UNGATED = Parameters(
 """The gate measures all the same, but cannot end the walk through the kernels."""
 
 
-def warm_up(dtypes: Sequence[str] = DTYPES) -> Kernels:
+def warm_up(dtypes: Sequence[str] = DTYPES, *, refined: bool = False) -> Kernels:
     """Run every compiled kernel once, on small pictures of the given number types.
 
     Takes seconds the first time on a machine and a moment afterwards, when the compiled code is
@@ -37,6 +37,8 @@ def warm_up(dtypes: Sequence[str] = DTYPES) -> Kernels:
     ----------
     dtypes : sequence of str
         Number types of the parents to come; one is enough for the steps behind the downsize.
+    refined : bool
+        Also what the refined method needs.
 
     Returns
     -------
@@ -46,6 +48,8 @@ def warm_up(dtypes: Sequence[str] = DTYPES) -> Kernels:
     picture = particle()
     for dtype in dtypes:
         result = process(picture.astype(dtype), params=_UNGATED)
+        if refined:
+            process(on_two_films().astype(dtype), params=_UNGATED, method="refined")
         if dtype.startswith("f"):
             dead = picture.astype(dtype)
             dead[0, 0] = np.nan
@@ -57,6 +61,17 @@ def warm_up(dtypes: Sequence[str] = DTYPES) -> Kernels:
         raise AssertionError(f"the kernels behind {result.reason!r} were not reached")
     box(result.labels, BoxParams(algorithm=1))
     return kernels()
+
+
+def on_two_films() -> NDArray[np.uint8]:
+    """Draw a particle with a core, 128 x 128 px, where one film lies over the edge of another."""
+    y, x = np.mgrid[0:128, 0:128]
+    film = 20 + 12 * (2 * x + y > 260)
+    distance = (x - 60) ** 2 + (y - 60) ** 2
+    levels: NDArray[np.uint8] = (film + 40 * (distance < 35**2) + 30 * (distance < 15**2)).astype(
+        np.uint8
+    )
+    return levels
 
 
 def particle() -> NDArray[np.uint8]:

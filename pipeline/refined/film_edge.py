@@ -30,7 +30,7 @@ FAR = 10
 """Cells between the two places where an edge meets the border, at least."""
 
 OFF = 3.0
-"""Cells from the edge at which both sides are compared."""
+"""Cells from the edge at which both sides are compared, half as many to find where it lies."""
 
 SAMPLES = 64
 SHARE = 0.7
@@ -161,22 +161,22 @@ def _best_line(
         for last in range(down - SLACK, down + SLACK + 1):
             x0, y0 = _place(first, rows, columns)
             x1, y1 = _place(last, rows, columns)
-            height = _step_along(cells, (x0, y0, x1, y1))
-            if height > highest:
-                highest = height
+            clearness = _step_along(cells, (x0, y0, x1, y1), OFF / 2.0)
+            if clearness > highest:
+                highest = clearness
                 best = (x0, y0, x1, y1)
-    return best, highest
+    return best, _step_along(cells, best, OFF)
 
 
 @compiled
-def _step_along(cells: Levels, ends: tuple[float, float, float, float]) -> float:
+def _step_along(cells: Levels, ends: tuple[float, float, float, float], apart: float) -> float:
     """Return the median step along a line, or 0 if too few of its samples show it."""
     rows, columns = cells.shape
     x0, y0, x1, y1 = ends
     length = np.hypot(x1 - x0, y1 - y0)
     if length < FAR:
         return 0.0
-    across, down = (y1 - y0) / length * OFF, (x0 - x1) / length * OFF
+    across, down = (y1 - y0) / length * apart, (x0 - x1) / length * apart
     steps = np.empty(SAMPLES, np.float64)
     found = 0
     for sample in range(SAMPLES):

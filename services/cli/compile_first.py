@@ -23,7 +23,7 @@ def say_and_compile(console: Console) -> Kernels:
     with console.status("compiling the kernels (once, up to a minute)"):
         from pipeline import warm_up
 
-        found = warm_up()
+        found = warm_up(refined=True)
     if found.kept < found.compiled:
         for note in found.notes:
             console.print(note, soft_wrap=True, markup=False, highlight=False)

@@ -13,6 +13,7 @@ import pipeline
 from pipeline import box, cluster, preprocess, process
 from pipeline.box import BoxParams
 from pipeline.emulation import emulate
+from pipeline.locate import Method
 from pipeline.preprocess import Preprocessed
 from pipeline.warm import DTYPES, warm_up
 
@@ -20,23 +21,24 @@ from pipeline.warm import DTYPES, warm_up
 def compiled() -> set[tuple[str, str]]:
     """Return every kernel with each of its signatures."""
     found = set()
-    for module in pkgutil.iter_modules(pipeline.__path__):
-        for name, value in vars(importlib.import_module(f"pipeline.{module.name}")).items():
+    for module in pkgutil.walk_packages(pipeline.__path__, "pipeline."):
+        for name, value in vars(importlib.import_module(module.name)).items():
             if isinstance(value, CPUDispatcher):
                 found |= {(f"{module.name}.{name}", str(s)) for s in value.signatures}
     return found
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_nothing_is_compiled_after_warming_up(dtype: str) -> None:
-    warm_up()
+@pytest.mark.parametrize("method", ["published", "refined"])
+def test_nothing_is_compiled_after_warming_up(dtype: str, method: Method) -> None:
+    warm_up(refined=True)
     warm = compiled()
     assert len({name for name, _ in warm}) > 8
     image = emulate(1, seed=2, size=256).image.astype(dtype)
     # Of a large one `find_scaling` looks at every second row only, which is another kind of array.
     large = np.repeat(np.repeat(image, 2, axis=0), 2, axis=1)
     for picture in (image, np.asfortranarray(image), image.T, large):
-        process(picture)
+        process(picture, method=method)
     assert compiled() == warm
 
 

@@ -1,0 +1,223 @@
+"""The refined method's kernels, each beside what it does in plain words."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from pipeline.refined.basins import find_basins
+from pipeline.refined.cover import Limits, cover
+from pipeline.refined.edges import settle_edges, smooth_edges
+from pipeline.refined.film_edge import find_film_edge
+from pipeline.refined.inner import grow_inner
+from pipeline.refined.lattice import cell_means
+from pipeline.refined.ranks import rank, spread
+
+LIMITS = Limits(least=1, most=9, outside=0.01, impurity=0.03, max_error=40.0, slivers=0.0)
+
+
+def disc(size: int, radius: float) -> NDArray[np.bool_]:
+    y, x = np.mgrid[:size, :size]
+    inside: NDArray[np.bool_] = (x - size / 2) ** 2 + (y - size / 2) ** 2 < radius**2
+    return inside
+
+
+@pytest.mark.parametrize("dtype", ["u1", "i1", "u2", "i2", "i4", "u4", "f4", "f8"])
+@pytest.mark.parametrize("pitch", [1, 2, 5])
+def test_a_cell_is_the_mean_of_its_pixels_without_the_extremes(dtype: str, pitch: int) -> None:
+    rng = np.random.default_rng(pitch)
+    image = (rng.random((40, 50)) * 120).astype(dtype)
+    cells = cell_means(image, (3, 2), (7, 9), pitch)
+    for row in range(7):
+        for column in range(9):
+            y, x = 2 + row * pitch, 3 + column * pitch
+            pixels = np.sort(image[y : y + pitch, x : x + pitch].astype(np.float64), axis=None)
+            counted = pixels[1:-1] if pitch > 1 else pixels
+            assert cells[row, column] == pytest.approx(counted.mean(), rel=1e-12)
+
+
+def test_pixels_that_are_not_finite_do_not_count() -> None:
+    image = np.full((8, 8), 5.0)
+    image[0, 0], image[1, 1], image[0, 1] = np.nan, np.inf, -np.inf
+    image[4:, 4:] = np.nan
+    cells = cell_means(image, (0, 0), (2, 2), 4)
+    assert cells[0].tolist() == [5.0, 5.0]
+    assert np.isnan(cells[1, 1])
+
+
+def fitting_region(
+    labels: NDArray[np.uint8],
+    levels: NDArray[np.float64],
+    taken: NDArray[np.bool_],
+    limits: Limits,
+    square: tuple[int, int, int],
+) -> int:
+    """Say which region a square would be of; 0 if it breaks a limit."""
+    x, y, size = square
+    there = labels[y : y + size, x : x + size]
+    inside = there[there > 0]
+    if taken[y : y + size, x : x + size].any() or inside.size == 0:
+        return 0
+    if inside.size < (1.0 - limits.outside) * size * size:
+        return 0
+    commonest = int(np.bincount(inside).argmax())
+    if np.count_nonzero(inside == commonest) < (1.0 - limits.impurity) * inside.size:
+        return 0
+    of_box = levels[y : y + size, x : x + size][there > 0]
+    error = (of_box**2).sum() - of_box.sum() ** 2 / of_box.size
+    return commonest if size == 1 or error <= limits.max_error else 0
+
+
+def contact(free: NDArray[np.bool_], square: tuple[int, int, int]) -> int:
+    """Count the cells around a square that are not free."""
+    x, y, size = square
+    around = np.pad(free, 1)[y : y + size + 2, x : x + size + 2]
+    sides = (around[0, 1:-1], around[-1, 1:-1], around[1:-1, 0], around[1:-1, -1])
+    return sum(int(np.count_nonzero(~side)) for side in sides)
+
+
+def reference_cover(
+    labels: NDArray[np.uint8], levels: NDArray[np.float64], limits: Limits
+) -> list[list[int]]:
+    """Take the snuggest square of each size again and again, and look at every cell for it."""
+    rows, columns = labels.shape
+    taken = np.zeros(labels.shape, np.bool_)
+    boxes = []
+    size = limits.most
+    while size >= limits.least:
+        best = (-1, 0, 0)
+        for x in range(columns - size + 1):
+            for y in range(rows - size + 1):
+                region = fitting_region(labels, levels, taken, limits, (x, y, size))
+                free = ~taken & (labels == region)
+                touching = contact(free, (x, y, size)) if region else -1
+                if touching > best[0]:
+                    best = (touching, x, y)
+        touching, x, y = best
+        if touching < 0:
+            size -= 1
+            continue
+        boxes.append([x, y, size])
+        taken[y : y + size, x : x + size] = True
+    return boxes
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_squares_are_those_that_a_search_of_every_place_finds(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:20, :22]
+    labels = np.where(disc(22, 9.5)[:20], 1 + (x + y > 19 + 2 * seed), 0).astype(np.uint8)
+    levels = 10.0 * labels + 0.3 * x + rng.normal(size=labels.shape)
+    limits = replace(LIMITS, impurity=0.1)
+    boxes, regions = cover(labels, levels, limits)
+    expected = reference_cover(labels, levels, limits)
+    assert sorted(boxes.tolist()) == sorted(expected)
+    for (left, top, size), region in zip(boxes.tolist(), regions.tolist(), strict=True):
+        there = labels[top : top + size, left : left + size]
+        assert region == np.bincount(there[there > 0]).argmax()
+
+
+def test_slivers_are_left_out_as_long_as_enough_is_covered() -> None:
+    labels = disc(30, 12.0).astype(np.uint8)
+    levels = np.zeros(labels.shape)
+    whole, _ = cover(labels, levels, LIMITS)
+    some, _ = cover(labels, levels, replace(LIMITS, slivers=0.05))
+    area = np.count_nonzero(labels)
+    assert (whole[:, 2] ** 2).sum() == area
+    assert len(some) < len(whole)
+    assert (some[:, 2] ** 2).sum() >= 0.95 * area
+
+
+def test_basins_are_parted_by_ridges_that_rise_enough_and_by_no_others() -> None:
+    cost = np.full((9, 30), 10, np.uint8)
+    cost[:, 10] = 60
+    cost[:, 20] = 25
+    mask = np.ones(cost.shape, np.bool_)
+    parts, count = find_basins(cost, mask, 30, 5)
+    assert count == 2
+    assert len(np.unique(parts[:, :10])) == 1
+    assert len(np.unique(parts[:, 11:])) == 1
+    assert find_basins(cost, mask, 10, 5)[1] == 3
+    assert find_basins(cost, mask, 100, 5)[1] == 1
+    assert find_basins(cost, mask, 10, 100)[1] == 1
+
+
+def test_basins_fill_the_mask_and_nothing_else() -> None:
+    rng = np.random.default_rng(1)
+    cost = rng.integers(0, 200, (25, 33)).astype(np.uint8)
+    mask = rng.random(cost.shape) < 0.8
+    parts, count = find_basins(cost, mask, 20, 3)
+    assert np.array_equal(parts > 0, mask)
+    assert set(np.unique(parts[mask])) == set(range(1, count + 1))
+
+
+def test_a_cell_at_an_edge_goes_to_the_side_that_has_most_of_it() -> None:
+    levels = np.full((11, 12), 10.0)
+    levels[:, 6:] = 20.0
+    levels[:, 5] = 18.0
+    labels = np.where(np.arange(12) < 6, 1, 2).astype(np.uint8) * np.ones((11, 1), np.uint8)
+    settled = settle_edges(labels, levels)
+    assert (settled[:, :5] == 1).all()
+    assert (settled[:, 5:] == 2).all()
+
+
+def test_a_lone_cell_takes_the_label_around_it_and_the_outside_stays() -> None:
+    labels = np.zeros((9, 9), np.uint8)
+    labels[1:8, 1:8] = 2
+    labels[4, 4] = 1
+    smoothed = smooth_edges(labels)
+    assert smoothed[4, 4] == 2
+    assert np.array_equal(smoothed > 0, labels > 0)
+
+
+def test_a_core_begins_where_brightness_begins_to_change() -> None:
+    labels = disc(40, 18.0).astype(np.uint8)
+    labels[disc(40, 8.0)] = 2
+    y, x = np.mgrid[:40, :40]
+    radius = np.hypot(x - 20, y - 20)
+    steepness = np.where(np.abs(radius - 9.0) < 2.5, 0.1, 0.01)
+    grown, nested = grow_inner(labels, steepness, 0.6)
+    assert nested
+    core = np.count_nonzero(grown == 2)
+    assert np.count_nonzero(disc(40, 10.0)) < core < np.count_nonzero(disc(40, 13.0))
+    assert np.array_equal(grown > 0, labels > 0)
+
+
+def test_regions_side_by_side_do_not_grow() -> None:
+    labels = disc(40, 18.0).astype(np.uint8)
+    labels[:, 20:] *= 2
+    grown, nested = grow_inner(labels, np.full(labels.shape, 0.1), 0.6)
+    assert not nested
+    assert np.array_equal(grown, labels)
+
+
+@pytest.mark.parametrize("angle", [0.0, 0.4, 1.2, 2.5, 4.0])
+def test_the_edge_of_a_film_is_found_wherever_it_lies(angle: float) -> None:
+    y, x = np.mgrid[:128, :128] / 128.0 - 0.5
+    brighter = np.cos(angle) * x + np.sin(angle) * y > 0.1
+    rng = np.random.default_rng(0)
+    cells = 20.0 + 8.0 * brighter + 5.0 * x + rng.normal(scale=0.3, size=brighter.shape)
+    cells[50:90, 40:85] += 100.0
+    edge = find_film_edge(cells)
+    assert edge.height == pytest.approx(8.0, rel=0.15)
+    step = edge.at(x[0], y[:, 0]) > 0.0
+    assert np.mean(step == brighter) > 0.98
+
+
+def test_a_particle_that_the_frame_cuts_is_no_edge_of_a_film() -> None:
+    cells = np.full((128, 128), 20.0)
+    y, x = np.mgrid[:128, :128]
+    cells[(x - 5) ** 2 + (y - 60) ** 2 < 40**2] = 90.0
+    assert find_film_edge(cells).height == 0.0
+    assert find_film_edge(np.full((128, 128), 20.0)).height == 0.0
+
+
+def test_order_statistics_are_numpy_s() -> None:
+    values = np.random.default_rng(3).normal(size=1001)
+    assert rank(values.copy(), 0.5) == np.median(values)
+    assert rank(values.copy(), 0.0) == values.min()
+    assert rank(values.copy(), 1.0) == values.max()
+    assert spread(values.copy()) == pytest.approx(1.0, abs=0.1)
