@@ -142,7 +142,10 @@ def find_outline(
         return None
     faint = max(params.film_spreads * spread, highest, params.faintest * brightness)
     above = (blurred > faint) & near
-    mask = _whole(above & (levels > params.rim * cv2.dilate(blurred, SQUARE)))
+    steady = above & (levels > params.rim * cv2.dilate(blurred, SQUARE))
+    # within the particle, what is dark beside something bright is no rim: gaps are closed
+    closed = cv2.morphologyEx(steady.astype(np.uint8), cv2.MORPH_CLOSE, SQUARE)
+    mask = _whole(above & closed.astype(np.bool_))
     if not mask.any():
         return None
     return Outline(
