@@ -53,18 +53,18 @@ class RefinedParams:
     """
 
     cells: int = 64
-    film_spreads: float = 6.0
+    film_spreads: float = 5.0
     rim: float = 0.21
-    faintest: float = 0.02
+    faintest: float = 0.015
     rise: float = 0.01
     noise_rise: float = 0.5
     level_spread: float = 0.02
     min_region: int = 10
     foot: float = 0.6
-    max_error: float = 0.028
-    nested: float = 0.45
-    slivers: float = 0.002
-    outside: float = 0.01
+    max_error: float = 0.033
+    nested: float = 0.4
+    slivers: float = 0.003
+    outside: float = 0.03
 
     def __post_init__(self) -> None:
         check_range("cells", self.cells, 16, 256)
