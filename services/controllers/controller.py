@@ -75,7 +75,8 @@ class Controller(Protocol):
 
         Every box lies inside the parent and within the limits, and at most `at_once` come. One
         receipt for each. An exception stands for a receipt `failed` of each, with its text, and the
-        batch goes on; `ControllerGone` ends the process, and leaves these boxes in doubt.
+        batch goes on; `ControllerGone` ends the process, and leaves these boxes in doubt. Boxes
+        without a receipt are looked up (`Recalls`), and else in doubt, too.
         """
 
     def abort(self) -> None:

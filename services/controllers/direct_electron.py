@@ -1,6 +1,7 @@
 """Direct Electron's FreeScan: the points of many boxes in one scan.
 
-The extra `direct-electron` installs the vendor's client, and de-twin, a camera to try it on.
+Runs in an environment of its own, with the vendor's client, and de-twin, a camera to try it on
+(deploy/controllers/direct-electron).
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ from msgspec import Meta, Struct
 
 from protocols.messages import Receipt
 
+from .acquired_files import folder_of, keep
 from .controller import Box, ControllerGone, Limits, Parent, settings_from
-from .free_scan import FreeScan
+from .free_scan import FreeScan, ScanStopped
 from .points import expand
 
 PixelCount = Annotated[int, Meta(ge=1, le=8192)]
@@ -62,8 +64,8 @@ class DirectElectron:
     def acquire(self, parent: Parent, boxes: Sequence[Box]) -> list[Receipt]:
         """Scan the points of these boxes, and write what the first virtual detector saw.
 
-        `SEQ-FIRST_BOX_ID.npz`: `positions` (M, 2) int32, x, y on the grid, and their `box_id` (M,)
-        and `seen` (M,); `image`, rows and columns of the grid.
+        `RUN/SEQ/FIRST_BOX_ID.npz`: `positions` (M, 2) int32, x, y on the grid, and their `box_id`
+        (M,) and `seen` (M,); `image`, rows and columns of the grid.
         """
         started = perf_counter()
         points = expand(boxes, self._settings.points_per_edge)
@@ -72,13 +74,12 @@ class DirectElectron:
             image = self._scan.scan(positions)
         except OSError as error:
             raise ControllerGone(f"the camera's server does not answer: {error}") from error
+        except ScanStopped as error:
+            raise ControllerGone(f"{error}, because the adapter was told to end") from error
         ids = np.array([box.box_id for box in boxes], np.int32)[points.place]
-        path = self._out / f"{parent.seq:08d}-{boxes[0].box_id:06d}.npz"
-        partial = path.with_suffix(".partial")
-        with partial.open("wb") as file:
-            seen = image[positions[:, 1], positions[:, 0]]
-            np.savez(file, positions=positions, box_id=ids, seen=seen, image=image)
-        partial.replace(path)
+        path = folder_of(self._out, parent.run, parent.seq) / f"{boxes[0].box_id:06d}.npz"
+        seen = image[positions[:, 1], positions[:, 0]]
+        keep(path, {"positions": positions, "box_id": ids, "seen": seen, "image": image})
         seconds = (perf_counter() - started) / len(boxes)
         return [Receipt(box_id=box.box_id, status="acquired", seconds=seconds) for box in boxes]
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,30 +14,56 @@ SEEN = "seen"
 """The folder beside the record."""
 
 
-def keep_dose(record: Path, x: int, y: int, seen: NDArray[Any]) -> None:
+class Aim(NamedTuple):
+    """For which box the beam was sent."""
+
+    run: str
+    seq: int
+    box_id: int
+
+
+class Dose(NamedTuple):
+    """A square that was scanned: x right, y down, upper-left corner, parent pixels."""
+
+    x_px: int
+    y_px: int
+    size_px: int
+    aim: Aim | None
+    seen: str
+    """Name of the file of what was seen."""
+
+
+def keep_dose(record: Path, x: int, y: int, seen: NDArray[Any], aim: Aim | None) -> None:
     """Keep what a scan saw, (rows, columns), and then write its line: all of it or nothing.
 
     `x`, `y` is the upper-left corner in parent pixels, x right, y down.
     """
-    path = seen_of(record, x, y, seen.shape[1])
-    partial = path.with_suffix(".partial")
+    number = record.stat().st_size if record.exists() else 0
+    name = f"{number:012d}.npy"
+    partial = record.parent / SEEN / f"{name}.partial"
     with partial.open("wb") as file:
         np.save(file, seen)
-    partial.replace(path)
-    line = {"x_px": x, "y_px": y, "width": seen.shape[1], "height": seen.shape[0]}
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(record.parent / SEEN / name)
+    dose = Dose(x, y, seen.shape[1], aim, name)
+    line = dose._asdict() | {"height": seen.shape[0]}
     with record.open("ab", buffering=0) as lines:
         lines.write(json.dumps(line).encode() + b"\n")
+        os.fsync(lines.fileno())
 
 
-def seen_of(record: Path, x: int, y: int, width: int) -> Path:
-    """Return where what was seen of a place lies."""
-    return record.parent / SEEN / f"{x}_{y}_{width}.npy"
-
-
-def doses(record: Path) -> list[tuple[int, int, int]]:
-    """Return x, y, size in parent pixels of each square that was scanned, in order."""
+def doses(record: Path) -> list[Dose]:
+    """Return each square that was scanned, in order."""
     found = []
     for line in record.read_bytes().split(b"\n")[:-1] if record.exists() else []:
         dose = json.loads(line)
-        found.append((dose["x_px"], dose["y_px"], dose["width"]))
+        aim = None if dose["aim"] is None else Aim(*dose["aim"])
+        found.append(Dose(dose["x_px"], dose["y_px"], dose["size_px"], aim, dose["seen"]))
     return found
+
+
+def seen_of(record: Path, dose: Dose) -> NDArray[Any]:
+    """Read what was seen."""
+    seen: NDArray[Any] = np.load(record.parent / SEEN / dose.seen, allow_pickle=False)
+    return seen

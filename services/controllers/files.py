@@ -72,8 +72,12 @@ class FileController:
         )
 
     def acquire(self, parent: Parent, boxes: Sequence[Box]) -> list[Receipt]:
-        """Take as long as the dwell says, and write a line for each box."""
-        return [self._acquire(parent, box) for box in boxes]
+        """Take as long as the dwell says, and write a line for each box.
+
+        No receipt for those that were not reached when `abort` was called.
+        """
+        receipts = [self._acquire(parent, box) for box in boxes]
+        return [receipt for receipt in receipts if receipt is not None]
 
     def abort(self) -> None:
         """Let no more lines be written."""
@@ -91,12 +95,12 @@ class FileController:
                 known[line["box_id"]] = Receipt(box_id=line["box_id"], status="acquired")
         return known
 
-    def _acquire(self, parent: Parent, box: Box) -> Receipt:
+    def _acquire(self, parent: Parent, box: Box) -> Receipt | None:
         started = time.monotonic()
         per_edge = self._settings.points_per_edge or box.size_px
         seconds = self._settings.dwell_us * 1e-6 * per_edge**2
         if self._aborted.wait(seconds) if seconds else self._aborted.is_set():
-            return Receipt(box_id=box.box_id, status="rejected", reason="aborted: it is to end")
+            return None
         line: dict[str, Any] = parent._asdict() | box._asdict()
         if self._settings.points_per_edge is not None:
             points = expand([box], per_edge)

@@ -6,8 +6,11 @@ the scan starts; nothing can be added while it runs. Source: deapi 5.3.1, `clien
 
 from __future__ import annotations
 
+import socket
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
 
@@ -18,11 +21,16 @@ from numpy.typing import NDArray
 ARRAY_TYPE = "XY File"
 RESULT = "virtual_image0"
 LOOK_S = 0.02
-LARGEST_GRID = 8192
+STOP_S = 5.0
+"""So long an answer to a stop is waited for: the client asks by UDP, and waits for ever."""
 
 
 class FreeScanFailed(RuntimeError):
     """The camera did not do what it was asked; says what it was."""
+
+
+class ScanStopped(RuntimeError):
+    """The scan was stopped before its end: nobody knows which positions the beam reached."""
 
 
 class FreeScan:
@@ -40,6 +48,7 @@ class FreeScan:
         self._patience_s = patience_s
         self._clock = clock
         self._pause = pause
+        self._stopped = threading.Event()
         self._client = deapi.Client()
         self._client.usingMmf = False  # shared memory is for Windows only
         self._client.connect(host, port)
@@ -58,26 +67,35 @@ class FreeScan:
         ------
         FreeScanFailed
             If the list was not taken, or the scan does not end.
+        ScanStopped
+            If `abort` was called.
         """
         rows, columns = self.grid
-        self._client.set_xy_array(positions, width=columns, height=rows)
-        if self._client["Scan - Type"] != ARRAY_TYPE:
+        taken = self._client.set_xy_array(positions, width=columns, height=rows)
+        if not taken or self._client["Scan - Type"] != ARRAY_TYPE:
             raise FreeScanFailed(f"the camera did not take a list of {len(positions)} positions")
         self._client.start_acquisition(1)
         deadline = self._clock() + self._patience_s
         while self._client.acquiring:
             if self._clock() > deadline:
-                self._client.stop_acquisition()
+                self._stop()
                 raise FreeScanFailed(
                     f"a scan of {len(positions)} positions has not ended in {self._patience_s:g} s"
                 )
             self._pause(LOOK_S)
+        if self._stopped.is_set():
+            raise ScanStopped(f"a scan of {len(positions)} positions was stopped")
         seen, *_ = self._client.get_result(RESULT, "FLOAT32")
         return np.asarray(seen, np.float32)
 
     def abort(self) -> None:
-        """Stop what is being scanned."""
-        self._client.stop_acquisition()
+        """Stop what is being scanned; what is scanned after it counts as stopped, too."""
+        self._stopped.set()
+        self._stop()
+
+    def _stop(self) -> None:
+        with _sockets_wait(STOP_S):
+            self._client.stop_acquisition()
 
     def close(self) -> None:
         """Disconnect."""
@@ -93,3 +111,14 @@ class FreeScan:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+
+@contextmanager
+def _sockets_wait(seconds: float) -> Iterator[None]:
+    """Let sockets that are made in here give up after so long."""
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(seconds)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)

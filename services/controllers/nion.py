@@ -1,8 +1,8 @@
 """Nion Swift: each box is a sub-scan.
 
 Runs where Nion's instrumentation kit has the microscope, or beside a simulated one whose specimen
-is an image (`--set specimen=IMAGE.npy`). Nion's packages are under the GPL: the extra `nion`
-installs them.
+is an image (`--set specimen=IMAGE.npy`). Nion's packages are under the GPL: they have an
+environment of their own (deploy/controllers/nion).
 """
 
 from __future__ import annotations
@@ -19,14 +19,18 @@ from numpy.typing import NDArray
 
 from protocols.messages import Receipt
 
+from .acquired_files import keep
 from .controller import Box, Limits, Parent, SettingError, settings_from
-from .doses import doses, seen_of
+from .doses import Aim, doses, seen_of
 from .nion_files import file_of, is_whole
 from .nion_scan import Field, NionScan
-from .usim import EXPOSURE_MS, SCAN, WITNESS, UsimMicroscope
+from .usim import EXPOSURE_MS, SCAN, UsimMicroscope
 
 DOSE = "dose.jsonl"
 Positive = Annotated[float, Meta(gt=0, le=1e9)]
+SAME_FIELD = 0.01
+"""Relative; a box at the edge of 1,000 pixels is off by 5 then."""
+SAME_ROTATION_DEG = 0.1
 PixelCount = Annotated[int, Meta(ge=1, le=2**31 - 1)]
 
 
@@ -75,6 +79,9 @@ class NionController:
 
     def acquire(self, parent: Parent, boxes: Sequence[Box]) -> list[Receipt]:
         """Scan each box, and write it into `RUN/SEQ/BOX_ID.npz`."""
+        other = another_view(parent, self._scan.field)
+        if other is not None:
+            return [Receipt(box_id=box.box_id, status="rejected", reason=other) for box in boxes]
         return [self._acquire(parent, box) for box in boxes]
 
     def recall(self, parent: Parent, boxes: Sequence[Box]) -> Mapping[int, Receipt | None]:
@@ -82,22 +89,23 @@ class NionController:
 
         A microscope has no such record: there a box without a file stays in doubt.
         """
+        record = self._out / DOSE
+        given = {} if self._microscope is None else {dose.aim: dose for dose in doses(record)}
         known: dict[int, Receipt | None] = {}
-        dose = None if self._microscope is None else set(doses(self._out / DOSE))
         for box in boxes:
-            place = box.x_px, box.y_px, box.size_px
+            dose = given.get(Aim(parent.run, parent.seq, box.box_id))
+            receipt: Receipt | None = Receipt(box_id=box.box_id, status="acquired")
             if not is_whole(file_of(self._out, parent.run, parent.seq, box.box_id)):
+                if self._microscope is None:
+                    continue
                 if dose is None:
-                    continue
-                if place not in dose:
-                    known[box.box_id] = None
-                    continue
-                self._write(
-                    parent,
-                    box,
-                    {"image": np.load(seen_of(self._out / DOSE, *place), allow_pickle=False)},
-                )
-            known[box.box_id] = Receipt(box_id=box.box_id, status="acquired")
+                    receipt = None
+                elif self._takes_camera(box):
+                    lost = "scanned, but what the camera saw was lost when the adapter ended"
+                    receipt = Receipt(box_id=box.box_id, status="failed", reason=lost)
+                else:
+                    self._write(parent, box, {"image": seen_of(record, dose)})
+            known[box.box_id] = receipt
         return known
 
     def abort(self) -> None:
@@ -111,12 +119,13 @@ class NionController:
 
     def _acquire(self, parent: Parent, box: Box) -> Receipt:
         started = perf_counter()
-        settings = self._settings
         x, y, size = box.x_px, box.y_px, box.size_px
         arrays: dict[str, NDArray[Any]] = {}
-        if settings.camera is not None and box.box_id % settings.camera_every == 0:
+        if self._microscope is not None:
+            self._microscope.specimen.aim = Aim(parent.run, parent.seq, box.box_id)
+        if self._takes_camera(box):
             arrays["image"], arrays["frames"] = self._scan.square_with_camera(
-                x, y, size, settings.exposure_ms
+                x, y, size, self._settings.exposure_ms
             )
         else:
             arrays["image"] = self._scan.square(x, y, size)
@@ -124,13 +133,30 @@ class NionController:
         return Receipt(box_id=box.box_id, status="acquired", seconds=perf_counter() - started)
 
     def _write(self, parent: Parent, box: Box, arrays: dict[str, NDArray[Any]]) -> None:
-        path = file_of(self._out, parent.run, parent.seq, box.box_id)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(".partial")
-        with partial.open("wb") as file:
-            place = np.array([box.x_px, box.y_px, box.size_px], np.int32)
-            np.savez(file, allow_pickle=False, box=place, **arrays)
-        partial.replace(path)
+        place = np.array([box.x_px, box.y_px, box.size_px], np.int32)
+        keep(file_of(self._out, parent.run, parent.seq, box.box_id), {"box": place, **arrays})
+
+    def _takes_camera(self, box: Box) -> bool:
+        return self._settings.camera is not None and box.box_id % self._settings.camera_every == 0
+
+
+def another_view(parent: Parent, field: Field) -> str | None:
+    """Say why boxes of this parent would land elsewhere; None if they do not, or nobody can tell.
+
+    The scan shows `field`, unrotated; a parent's pixel size and rotation are known if its file or
+    its detector said them.
+    """
+    if parent.pixel_size_nm is not None:
+        height_nm = parent.height * parent.pixel_size_nm
+        if abs(height_nm - field.height_nm) > SAME_FIELD * field.height_nm:
+            return (
+                f"another_field: the parent is {height_nm:g} nm high, the scan's field "
+                f"{field.height_nm:g} nm; expected the same to {SAME_FIELD:.0%}"
+            )
+    turned = parent.scan_rotation_deg
+    if turned is not None and abs(turned) > SAME_ROTATION_DEG:
+        return f"another_rotation: the parent was scanned at {turned:g} degrees; expected 0"
+    return None
 
 
 def read_specimen(path: str) -> NDArray[Any]:
@@ -169,6 +195,3 @@ def _instrument(settings: NionSettings, out: Path) -> tuple[UsimMicroscope | Non
 def build(settings: Mapping[str, Any]) -> NionController:
     """Make the controller that `haadflow controller nion` runs."""
     return NionController(settings_from("nion", settings, NionSettings))
-
-
-__all__ = ["WITNESS", "NionController", "NionSettings", "build"]

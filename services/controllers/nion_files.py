@@ -5,12 +5,12 @@ from __future__ import annotations
 import zipfile
 from pathlib import Path
 
+from .acquired_files import folder_of
+
 
 def file_of(out: Path, run: str, seq: int, box_id: int) -> Path:
     """Return where a box is written: `image` (size, size), `box` x, y, size, perhaps `frames`."""
-    # A run's name is 12 hexadecimal digits; whatever else comes stays a plain name.
-    folder = "".join(c if c.isalnum() else "_" for c in run)[:80]
-    return out / folder / f"{seq:08d}" / f"{box_id:06d}.npz"
+    return folder_of(out, run, seq) / f"{box_id:06d}.npz"
 
 
 def is_whole(path: Path) -> bool:

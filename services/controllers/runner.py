@@ -40,6 +40,8 @@ class _Work:
     unwritten: list[Receipt] = field(default_factory=list)
     """Not in the journal yet."""
     unsaid: list[Receipt] = field(default_factory=list)
+    back: list[int] = field(default_factory=list)
+    """Boxes that came back without a receipt, and surely without the beam."""
     said: float = 0.0
 
 
@@ -240,11 +242,20 @@ class Runner:
             given = [Receipt(box_id=b.box_id, status="failed", reason=reason) for b in group]
         asked = {box.box_id for box in group}
         work.unwritten = [receipt for receipt in given if receipt.box_id in asked]
-        if len({r.box_id for r in work.unwritten}) < len(asked) or len(given) > len(asked):
+        told = {receipt.box_id for receipt in work.unwritten}
+        if len(told) < len(asked) or len(given) > len(asked):
             self._log.error("acquire.receipts", asked=len(asked), given=len(given))
+            self._ask_after(work, [box for box in group if box.box_id not in told])
         self.acquired += sum(receipt.status == "acquired" for receipt in work.unwritten)
         if self._clock() - work.said >= SAY_EVERY_S:
             self._say(work)
+
+    def _ask_after(self, work: _Work, boxes: Sequence[Box]) -> None:
+        """Look up boxes that came back without a receipt; the untouched ones are given back."""
+        aimed = {box.box_id: Before(work.offer.grant, None) for box in boxes}
+        receipts, safe = self._look_up(work.offer, boxes, aimed)
+        work.unsaid += receipts
+        work.back += sorted(safe)
 
     def _say(self, work: _Work) -> None:
         """Say what is known so far; first write it down."""
@@ -263,7 +274,7 @@ class Runner:
     def _end(self, work: _Work) -> None:
         """Say the last of an offer; what the beam has not reached is given back."""
         self._write(work)
-        left = [box.box_id for box in work.todo]
+        left = work.back + [box.box_id for box in work.todo]
         self._link.say(work.offer, work.unsaid, untouched=left, final=True)
         about = {"untouched": len(left)} if left else {}
         self._log.info("batch.ended", seq=work.offer.parent.seq, grant=work.offer.grant, **about)

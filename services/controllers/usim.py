@@ -23,7 +23,7 @@ from nion.utils import Geometry, Registry
 from numpy.typing import NDArray
 from scipy.ndimage import map_coordinates  # type: ignore[attr-defined] # exported by a loop
 
-from .doses import SEEN, keep_dose
+from .doses import SEEN, Aim, keep_dose
 
 SCAN = "usim_scan_device"
 WITNESS = "witness_camera"
@@ -56,6 +56,8 @@ class ImageSpecimen(InstrumentDevice.ScanDataGenerator):  # type: ignore[misc] #
         self._image = np.asarray(image, np.float32)
         self._pixel_nm = pixel_nm
         self._dose = dose
+        self.aim: Aim | None = None
+        """For which box the next scan is; the record says so."""
         if dose is not None:
             (dose.parent / SEEN).mkdir(exist_ok=True)
 
@@ -72,7 +74,7 @@ class ImageSpecimen(InstrumentDevice.ScanDataGenerator):  # type: ignore[misc] #
         at = np.meshgrid(row, column, indexing="ij")
         seen: NDArray[np.float32] = map_coordinates(self._image, at, order=1, mode="nearest")
         if self._dose is not None:
-            keep_dose(self._dose, round(column[0]), round(row[0]), seen)
+            keep_dose(self._dose, round(column[0]), round(row[0]), seen, self.aim)
         return seen
 
 
@@ -124,7 +126,8 @@ class UsimMicroscope:
         HardwareSource.run()
         camera_base.run(folder)
         scan_base.run(folder)
-        with _specimen(ImageSpecimen(image, pixel_nm, dose)):
+        self.specimen = ImageSpecimen(image, pixel_nm, dose)
+        with _specimen(self.specimen):
             self._context = DeviceConfiguration.AcquisitionContextConfiguration(
                 set_configuration_location=False
             )

@@ -7,6 +7,7 @@ gives up after 35 s): the answer that is missing is sent here. All else is the t
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 from pathlib import Path
@@ -20,6 +21,8 @@ from de_twin.render import RenderConfig
 from numpy.typing import NDArray
 
 from services.detectors.client import Detector
+
+from .scans import SCANS
 
 PARENT = "specimen"
 SPECIMEN = "Dense Au on holey C"
@@ -79,6 +82,19 @@ class DigitalMicroscope:
         self.close()
 
 
+def _note_scans(path: Path) -> None:
+    """Write down each list of positions at the moment when the camera starts to scan it."""
+    start = deapi_server.TwinFakeServer._start
+
+    def noted(self: Any, command: Any) -> tuple[Any, ...]:  # noqa: ANN401
+        with path.open("ab", buffering=0) as lines:
+            lines.write(json.dumps(self._scan_points).encode() + b"\n")
+        answer: tuple[Any, ...] = start(self, command)
+        return answer
+
+    deapi_server.TwinFakeServer._start = noted
+
+
 def _acknowledge_twice() -> None:
     once = deapi_server.TwinFakeServer._set_scan_xy_array
 
@@ -95,8 +111,10 @@ _acknowledge_twice()
 def serve(offers: str, out: Path) -> None:
     """Offer the twin's survey image to a chain, and serve its camera until standard input ends.
 
-    Writes `survey.npy` into `out`, and the port into `port`, last.
+    Writes `survey.npy` into `out`, a line into `scans.jsonl` for each scan that begins, and the
+    port into `port`.
     """
+    _note_scans(out / SCANS)
     with DigitalMicroscope() as microscope:
         seen = microscope.survey()
         np.save(out / "survey.npy", seen)

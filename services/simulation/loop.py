@@ -39,7 +39,8 @@ NEEDS = {"nion": "nion.usim_device", "direct-electron": "de_twin"}
 WITNESS_EVERY = 40
 """The camera goes along on every so many boxes: each takes the simulator 0.6 s."""
 POINTS_PER_EDGE = 1
-PATIENCE_S = 300.0
+PATIENCE_S = 120.0
+"""So long nothing may happen: no box that gets a receipt, nor what else is waited for."""
 STEP_MS = 50
 ENDING_S = 20.0
 
@@ -77,7 +78,8 @@ class Simulation(Struct, frozen=True, kw_only=True):
         return (
             self.boxes == self.acquired == seen.acquired
             and self.max_abs_error == seen.max_position_error_px == 0
-            and not (seen.twice or seen.missing or seen.strangers)
+            and seen.positions_checked > 0
+            and not (seen.twice or seen.missing or seen.strangers or seen.frames_lost)
         )
 
 
@@ -143,11 +145,19 @@ class _Running:
         return any(stage.workers for stage in status.stages)
 
     def until(
-        self, done: Callable[[], bool], what: str, *children: subprocess.Popen[bytes]
+        self,
+        done: Callable[[], bool],
+        what: str,
+        *children: subprocess.Popen[bytes],
+        progress: Callable[[], int] = lambda: 0,
     ) -> None:
-        """Drive the chain until something is done; `SimulationFailed` if it takes too long."""
+        """Drive the chain until something is done; `SimulationFailed` if nothing goes on."""
         deadline = time.monotonic() + PATIENCE_S
+        reached = 0
         while not done():
+            if progress() > reached:
+                reached = progress()
+                deadline = time.monotonic() + PATIENCE_S
             self._supervisor.step(STEP_MS)
             for child in children:
                 if child.poll() is not None and not done():
@@ -155,7 +165,7 @@ class _Running:
                         f"{what}: {child.args!r:.300} ended with status {child.returncode}"
                     )
             if time.monotonic() > deadline:
-                raise SimulationFailed(f"{what}: not done after {PATIENCE_S:g} s")
+                raise SimulationFailed(f"{what}: nothing has happened for {PATIENCE_S:g} s")
 
 
 @contextmanager
@@ -224,18 +234,29 @@ def _acquire(
 
     Return how long that took, in seconds, and whether the adapter was killed in between.
     """
+
+    def receipted() -> int:
+        return _receipted(places)
+
     started = time.monotonic()
     adapter = _start(command)
     killed = False
     try:
         if kill_after is not None:
-            chain.until(lambda: _receipted(places) >= kill_after, "acquisition", adapter)
+            boxes = _boxes(places, chain)
+            if kill_after >= boxes:
+                raise SimulationFailed(
+                    f"kill after {kill_after} boxes: there are {boxes}; expected fewer than that"
+                )
+            chain.until(
+                lambda: receipted() >= kill_after, "acquisition", adapter, progress=receipted
+            )
             killed = _open(places) > 0
             adapter.send_signal(signal.SIGKILL)
             adapter.wait()
             tell(f"the adapter was killed after {_receipted(places)} boxes, and starts again")
             adapter = _start(command)
-        chain.until(lambda: _open(places) == 0, "acquisition", adapter)
+        chain.until(lambda: _open(places) == 0, "acquisition", adapter, progress=receipted)
         took_s = time.monotonic() - started
     finally:
         _end(adapter)
@@ -295,6 +316,12 @@ def _receipted(places: Places) -> int:
     return sum(counts.values()) - counts.get("open", 0)
 
 
+def _boxes(places: Places, chain: _Running) -> int:
+    """Wait until the feed has the batch; count its boxes."""
+    chain.until(lambda: bool(_receipts(places)), "batch")
+    return sum(_receipts(places).values())
+
+
 def _open(places: Places) -> int:
     """Count the boxes without a receipt; while there is no batch yet, say one."""
     return _receipts(places).get("open", 1)
@@ -320,7 +347,7 @@ def _compare(
         witness = nion_witness(acquired, survey, result.boxes, folder)
         children = _sub_scans(folder, result.boxes)
     else:
-        witness = point_witness(acquired, survey, result.boxes, POINTS_PER_EDGE)
+        witness = point_witness(microscope, survey, result.boxes)
         children = _points(acquired)
     counts = _receipts(places)
     simulation = Simulation(
@@ -357,7 +384,7 @@ def _sub_scans(folder: Path, boxes: NDArray[np.int32]) -> Iterator[tuple[int, in
 
 
 def _points(folder: Path) -> Iterator[tuple[int, int, NDArray[Any]]]:
-    for path in sorted(folder.glob("*.npz")):
+    for path in sorted(folder.rglob("*.npz")):
         with np.load(path, allow_pickle=False) as found:
             for (x, y), seen in zip(found["positions"].tolist(), found["seen"], strict=True):
                 yield x, y, np.array([[seen]])

@@ -10,9 +10,9 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from services.controllers.controller import Box
 from services.controllers.doses import doses
-from services.controllers.points import expand
+
+from .scans import SCANS, touched
 
 Boxes = NDArray[np.int32]
 
@@ -23,10 +23,11 @@ class Witness(Struct, frozen=True, kw_only=True):
     acquired: int
     """Boxes of which there are data."""
     max_abs_error: float
-    """Nion: of a sub-scan from the parent's crop, in its own unit. Direct Electron: of the map of
-    positions that were touched (1) from those asked for."""
+    """Nion: of a sub-scan from the parent's crop, in its own unit. Direct Electron: 1 if positions
+    were scanned other than asked for."""
     positions_checked: int
-    """Boxes that a camera which writes down the probe's position went along on."""
+    """Nion: boxes that a camera which writes down the probe's position went along on. Direct
+    Electron: positions in the camera's record."""
     max_position_error_px: float
     """Of those positions, once the simulator's own offset of one column is taken off."""
     frames_lost: int
@@ -63,8 +64,7 @@ def nion_witness(out: Path, survey: NDArray[Any], boxes: Boxes, folder: Path) ->
         if not path.exists():
             continue
         with np.load(path, allow_pickle=False) as found:
-            crop = survey[y : y + size, x : x + size].astype(np.float64)
-            error = max(error, float(np.abs(found["image"] - crop).max()))
+            error = max(error, _difference(found["image"], survey[y : y + size, x : x + size]))
             if "frames" in found:
                 frames = found["frames"]
                 checked += 1
@@ -72,7 +72,7 @@ def nion_witness(out: Path, survey: NDArray[Any], boxes: Boxes, folder: Path) ->
                 position_error = max(position_error, _position_error(frames, x, y, size))
         acquired += 1
     wanted = Counter(map(tuple, boxes.tolist()))
-    given = Counter(doses(out / "dose.jsonl"))
+    given = Counter(dose[:3] for dose in doses(out / "dose.jsonl"))
     return Witness(
         acquired=acquired,
         max_abs_error=error,
@@ -87,33 +87,50 @@ def nion_witness(out: Path, survey: NDArray[Any], boxes: Boxes, folder: Path) ->
     )
 
 
-def point_witness(out: Path, survey: NDArray[Any], boxes: Boxes, per_edge: int) -> Witness:
-    """Compare the positions that the camera's map says were touched with those of the boxes.
+def point_witness(microscope: Path, survey: NDArray[Any], boxes: Boxes) -> Witness:
+    """Compare the positions that the camera says it scanned with the centres of the boxes.
 
-    `out` has a file a scan, with its `image`: above 0 where the beam was.
+    The scans are the camera's own record, written when each begins; a centre is the position in
+    the middle of its box, right and below of it if the size is even.
+
+    Parameters
+    ----------
+    microscope
+        Folder with the camera's `scans.jsonl`, and the controller's `acquired`.
+    survey
+        The parent image, (height, width).
+    boxes
+        (N, 3) int32: x, y, size; row i is box_id i.
     """
-    squares = [Box(i, x, y, size, region=1) for i, (x, y, size) in enumerate(boxes.tolist())]
-    points = expand(squares, per_edge)
-    asked = np.zeros(survey.shape, np.int64)
-    asked[points.rows, points.columns] = 1
-    touched = np.zeros(survey.shape, np.int64)
+    asked = Counter((x + size // 2, y + size // 2) for x, y, size in boxes.tolist())
+    given = touched(microscope / SCANS)
     found: set[int] = set()
-    for path in sorted(out.glob("*.npz")):
+    for path in sorted((microscope / "acquired").rglob("*.npz")):
         with np.load(path, allow_pickle=False) as scan:
-            touched += scan["image"] > 0
             found.update(scan["box_id"].tolist())
+    strangers = {point: n for point, n in given.items() if point not in asked}
     return Witness(
         acquired=len(found),
-        max_abs_error=float(np.abs(touched - asked).max()),
-        positions_checked=0,
+        max_abs_error=float(bool(asked - given or given - asked)),
+        positions_checked=given.total(),
         max_position_error_px=0.0,
         frames_lost=0,
-        twice=int((touched > 1).sum()),
-        missing=int(((asked > 0) & (touched == 0)).sum()),
-        strangers=int(((asked == 0) & (touched > 0)).sum()),
-        points=int(touched.sum()),
+        twice=(given - asked).total() - sum(strangers.values()),
+        missing=(asked - given).total(),
+        strangers=sum(strangers.values()),
+        points=given.total(),
         full_grid_points=survey.size,
     )
+
+
+def _difference(seen: NDArray[Any], wanted: NDArray[Any]) -> float:
+    """Return the largest difference; infinite if shapes differ, or one is no number alone."""
+    if seen.shape != wanted.shape:
+        return float("inf")
+    if np.array_equal(seen, wanted, equal_nan=True):
+        return 0.0
+    apart = np.abs(seen.astype(np.float64) - wanted)
+    return float(np.nan_to_num(apart, nan=np.inf).max())
 
 
 def _position_error(frames: NDArray[Any], x: int, y: int, size: int) -> float:
@@ -124,4 +141,5 @@ def _position_error(frames: NDArray[Any], x: int, y: int, size: int) -> float:
     steps = np.arange(size)
     down = np.abs(frames[..., 0, 0] - (y + steps)[:, None])
     across = np.abs(frames[..., 0, 1] - (x + np.minimum(steps + 1, size - 1))[None, :])
-    return float((np.maximum(down, across) * (frames[..., 0, 2] > 0)).max())
+    apart = np.where(frames[..., 0, 2] > 0, np.maximum(down, across), 0.0)
+    return float(np.nan_to_num(apart, nan=np.inf).max())

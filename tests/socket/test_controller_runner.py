@@ -274,6 +274,37 @@ def test_a_released_box_is_acquired_again_only_if_the_journal_does_not_know_bett
     assert bench.until_state("done").receipts_by_status()["acquired"] == BOXES
 
 
+def test_boxes_that_an_abort_kept_the_beam_from_are_given_back(bench: Bench) -> None:
+    files = FileController(FileSettings(out=str(bench.places.out / "acquired"), at_once=4))
+    acquire = files.acquire
+
+    def aborted(parent: Parent, boxes: Sequence[Box]) -> list[Receipt]:
+        receipts = acquire(parent, boxes[:2])
+        bench.stopping = True
+        files.abort()
+        return receipts + acquire(parent, boxes[2:])
+
+    files.acquire = aborted  # type: ignore[method-assign]
+    bench.start(files)
+    until(lambda: sorted(bench.entry().receipts) == [0, 1], bench.turn)
+    entry = bench.entry()
+    assert entry.open == [2, 3, 4, 5]
+    assert not entry.doubtful
+    assert {known.status for known in entry.receipts.values()} == {"acquired"}
+    assert len(lines_of(files.path)) == 2
+
+
+def test_a_journal_is_begun_in_one_step(tmp_path: Path) -> None:
+    """A kill while it is made leaves nothing, or a journal with its name."""
+    path = tmp_path / "journal"
+    with Journal(path) as whole:
+        name = whole.name
+    path.unlink()
+    path.touch()
+    with Journal(path) as again:
+        assert again.name not in ("", name)
+
+
 def test_a_long_group_is_aborted_when_the_process_is_to_end() -> None:
     instrument = Instrument(taken)
     aborter = Aborter(instrument, lambda: True, grace_s=0.0)

@@ -72,6 +72,15 @@ def test_the_positions_that_a_direct_electron_camera_touches_are_those_asked_for
     assert (witness["twice"], witness["missing"], witness["strangers"]) == (0, 0, 0)
 
 
+def test_an_adapter_is_not_killed_behind_its_last_box(tmp_path: Path) -> None:
+    more = ("--environment", environment("direct-electron"), "--out", tmp_path / "out")
+    done = haadflow(
+        "simulate", "--controller", "direct-electron", *more, "--kill-adapter-after", "1000000"
+    )
+    assert done.returncode != 0
+    assert "expected fewer than that" in " ".join(done.stderr.split())
+
+
 def test_what_is_missing_is_named(tmp_path: Path) -> None:
     asked = ("--environment", tmp_path / "none", "--out", tmp_path / "out")
     for controller, needs in {"nion": "nion.usim_device", "direct-electron": "de_twin"}.items():
