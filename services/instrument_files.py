@@ -8,6 +8,7 @@ from msgspec import Struct
 from protocols.messages import Located
 
 from .controllers.dialects import DIALECTS, Parent, Request, Unrepresentable, in_dialect
+from .controllers.order import acquisition_order
 from .results import ResultStore
 from .results.pictures import file_stem
 from .results.whole_files import write_whole
@@ -27,6 +28,8 @@ class InstrumentFile(Struct, frozen=True, kw_only=True):
     """Beside the index; None if the boxes could not be said in this dialect."""
     refused: str | None
     """Why not."""
+    box_ids: tuple[int, ...]
+    """In the order of the file; each stands for its n x n points, if it is points."""
 
 
 class InstrumentFiles(Struct, frozen=True, kw_only=True):
@@ -55,6 +58,8 @@ def write_instrument_files(places: Places, request: Request) -> InstrumentFiles:
                 write_whole(folder / file, in_dialect(parent, result.boxes, request))
             except Unrepresentable as error:
                 refused = str(error)
+                (folder / file).unlink(missing_ok=True)  # of an earlier export
+            order = acquisition_order(result.boxes, request.order)
             batches.append(
                 InstrumentFile(
                     parent_id=result.envelope.metadata.parent_id,
@@ -63,6 +68,7 @@ def write_instrument_files(places: Places, request: Request) -> InstrumentFiles:
                     n_boxes=len(result.boxes),
                     file=file if refused is None else None,
                     refused=refused,
+                    box_ids=tuple(order.tolist()) if refused is None else (),
                 )
             )
     written = InstrumentFiles(request=request, batches=tuple(batches))

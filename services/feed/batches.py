@@ -104,13 +104,7 @@ class Batches:
         if not mine and not by_journal:
             return Heard(f"offer {said.grant} was made to {granted.controller}, another session")
         is_current = said.grant == entry.grant and entry.state in ("offered", "started", "held")
-        wrong = None
-        late = 0
-        for receipt in said.receipts:
-            if receipt.box_id >= entry.n_boxes:
-                wrong = f"box {receipt.box_id}: batch {said.run}/{said.seq} has {entry.n_boxes}"
-            elif not self._receive(entry, receipt, granted.controller, said.grant):
-                late += self._comes_late(entry, receipt, granted.controller, said.grant)
+        wrong, late = self._keep(entry, said, granted.controller, is_current=is_current)
         if is_current:
             self._go_on(entry, said, mine=mine)
         elif entry.state == "offered":
@@ -121,6 +115,20 @@ class Batches:
             self._settle(entry, ended=False)
         self.store.put(entry)
         return Heard(wrong, late, entry.state)
+
+    def _keep(
+        self, entry: Entry, said: Receipts, by: str, *, is_current: bool
+    ) -> tuple[str | None, int]:
+        """Keep the receipts of boxes that were offered; return what is wrong, and how many late."""
+        wrong = None
+        late = 0
+        offered = set(entry.offered) | entry.receipts.keys() if is_current else None
+        for receipt in said.receipts:
+            if (why := _no_box_of(said, receipt.box_id, entry.n_boxes, offered)) is not None:
+                wrong = why
+            elif not self._receive(entry, receipt, by, said.grant):
+                late += self._comes_late(entry, receipt, by, said.grant)
+        return wrong, late
 
     def gone(self, session: str, controller: str) -> None:
         """Take back what a session has that has no connection any more."""
@@ -150,10 +158,12 @@ class Batches:
         Raises
         ------
         NotNow
-            It is not held. One that the feed refused whole may be released, too.
+            It is not held. Boxes that the feed refused may be released, too.
         """
-        if entry.state == "done" and _refused_here(entry):
-            entry.receipts.clear()
+        refused = _refused_here(entry)
+        if entry.state == "done" and refused:
+            for box in refused:
+                del entry.receipts[box]
         elif entry.state != "held":
             raise NotNow(f"is {entry.state}; only what is held can be released")
         doubtful = entry.doubtful
@@ -270,8 +280,19 @@ class Batches:
 _AWAY = "away: "
 
 
-def _refused_here(entry: Entry) -> bool:
-    return bool(entry.receipts) and all(known.by == FEED for known in entry.receipts.values())
+def _no_box_of(said: Receipts, box: int, count: int, offered: set[int] | None) -> str | None:
+    """Say why a box is none of an offer; None if it is, or the offer is over."""
+    batch = f"{said.run}/{said.seq}"
+    if box >= count:
+        return f"box {box}: batch {batch} has {count}"
+    if offered is not None and box not in offered:
+        return f"box {box} is not in offer {said.grant} of {batch}"
+    return None
+
+
+def _refused_here(entry: Entry) -> list[int]:
+    """Return the boxes that have their receipt from the feed, and no controller ever had."""
+    return [box for box, known in entry.receipts.items() if known.by == FEED]
 
 
 def _counted(boxes: Sequence[int]) -> str:

@@ -113,7 +113,7 @@ class Feed:
         self._look_again = False
         """Something is refused soon, if nobody comes that takes it."""
         self._more_to_take_in = True
-        self._waits_for_disk = False
+        self._waits_for_disk = self._begins_again = False
         with self.store.transaction():
             self._batches.begin_again()
         self._pulse = Pulse(
@@ -131,6 +131,8 @@ class Feed:
         self._to_say, self._to_copy = [], []
         try:
             with self.store.transaction():
+                if self._begins_again:
+                    self._batches.begin_again()
                 for address, parts in came:
                     self._hear(address, parts)
                 self._take_leave()
@@ -140,10 +142,14 @@ class Feed:
             if not is_full(error):
                 raise
             self._log.error("feed.disk_full", error=str(error))
+            # What was heard in this turn is not in the file: all begins again, as after a restart.
+            # Controllers describe themselves again by and by, and say again what is not noted.
+            self._peers = Peers()
+            self._begins_again = True
             self._waits_for_disk = self._may_offer = self._more_to_take_in = True
             self._pause(AGAIN_S)
         else:
-            self._waits_for_disk = False
+            self._waits_for_disk = self._begins_again = False
             self._speak()
         self._probe()
         self._pulse.beat()
@@ -292,6 +298,11 @@ class Feed:
         peer = max(fit, key=lambda one: room[one.address])
         refusals = refused[peer.address]
         left = [box for box in boxes if box not in refusals]
+        if refusals and entry.grant is not None:
+            # Somebody has taken boxes of it before: what is left waits for one who takes it.
+            refusals = {}
+            if not left:
+                return False
         if room[peer.address] < 1 and (left or not boxes):
             return False
         if refusals and self._clock() - self._changed < SETTLED_S:

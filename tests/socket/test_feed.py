@@ -559,6 +559,41 @@ def test_boxes_outside_a_controllers_limits_are_refused_and_the_others_offered(
     assert {refused[box].reason.partition(":")[0] for box in refused} == {"too_small", "too_large"}
 
 
+def test_the_rest_of_a_batch_waits_for_one_who_takes_it_and_is_not_refused(
+    around: Around,
+) -> None:
+    around.located(parent(0, 3))
+    hand = Hand(around, "right")
+    hand.receipts(hand.begun(), [0], untouched=(1, 2), final=True)
+    until(lambda: around.entry().state == "offered", around.turn)
+    hand.leave()
+    Hand(around, "another", grid_height=32, grid_width=32)
+    around.until_state("waiting")
+    around.settle()
+    around.settle()
+    for _ in range(20):
+        around.turn()
+    entry = around.entry()
+    assert (entry.state, entry.open) == ("waiting", [1, 2])
+    assert Hand(around, "right again").begun().box_id.tolist() == [1, 2]
+
+
+def test_boxes_that_the_feed_refused_may_be_released_though_others_were_acquired(
+    around: Around,
+) -> None:
+    around.located(parent(0, 20))
+    hand = Hand(around, smallest_px=5)
+    around.settle()
+    batch = hand.begun()
+    hand.receipts(batch, batch.box_id.tolist(), final=True)
+    entry = around.until_state("done")
+    refused = [box for box, known in entry.receipts.items() if known.status == "rejected"]
+    assert refused
+    with around.operator() as (batches, again):
+        batches.release(again, repeat=False)
+    assert sorted(Hand(around, "right").begun().box_id.tolist()) == sorted(refused)
+
+
 def test_a_parent_waits_for_the_controller_that_takes_it(around: Around) -> None:
     around.located(parent(0, 1), parent(1, 1, side=32), parent(2, 1, side=32))
     small = Hand(around, "small", grid_height=32, grid_width=32)
@@ -676,8 +711,45 @@ def test_on_a_full_disk_nothing_is_answered_and_then_all_of_it(
         assert around.feed._figures()["waits_for_disk"] == 1
         assert hand.came == []
         assert around.entry().state == "offered"
-    hand.begin(batch)
-    hand.next(Go)
+    hand.begin(batch)  # of an offer that is over, as if the feed had been started again
+    hand.say(hand.description)
+    again = hand.begun()
+    assert again.box_id.tolist() == batch.box_id.tolist()
+
+
+def test_after_a_full_disk_a_batch_under_the_beam_goes_on_where_it_was(
+    around: Around, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    around.located(parent(0, 2))
+    hand = Hand(around)
+    batch = hand.begun()
+    assert around.feed is not None
+    full = sqlite3.OperationalError("database or disk is full")
+    full.sqlite_errorcode = sqlite3.SQLITE_FULL
+
+    def refuse(_entry: object) -> None:
+        raise full
+
+    paused: list[float] = []
+    monkeypatch.setattr(around.feed, "_pause", paused.append)
+    said = Receipts(
+        number=1,
+        run=batch.run,
+        seq=0,
+        grant=batch.grant,
+        receipts=(Receipt(box_id=0, status="acquired"),),
+    )
+    with monkeypatch.context() as patch:
+        patch.setattr(around.feed.store, "put", refuse)
+        hand.say(said)
+        until(lambda: paused, around.turn)
+        assert around.entry().receipts == {}
+    hand.say(hand.description)
+    hand.say(said)
+    assert hand.next(Noted).number == 1
+    assert around.entry().state == "started"
+    hand.receipts(batch, [1], final=True)
+    assert around.until_state("done").receipts_by_status()["acquired"] == 2
 
 
 def test_after_any_garbage_the_next_batch_is_acquired(around: Around) -> None:
@@ -715,6 +787,18 @@ def test_receipts_of_what_was_not_offered_are_counted_and_named(
     with pytest.raises(ValueError, match=says):
         raise ValueError(line["error"])
     assert around.entry().receipts == {}
+
+
+def test_a_receipt_of_a_box_that_was_not_in_the_offer_is_not_kept(around: Around) -> None:
+    around.located(parent(0, 3))
+    hand = Hand(around, most_boxes=2)
+    batch = hand.begun()
+    assert batch.box_id.tolist() == [0, 1]
+    with capture_logs() as log:
+        hand.receipts(batch, [0, 2])
+    (line,) = [line for line in log if line["event"] == "receipts.of_no_offer"]
+    assert line["error"].startswith("box 2 is not in offer 1 of ")
+    assert sorted(around.entry().receipts) == [0]
 
 
 def test_who_has_not_described_himself_is_not_obeyed(around: Around) -> None:

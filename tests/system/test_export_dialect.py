@@ -35,8 +35,17 @@ def test_a_runs_boxes_are_written_for_instruments_and_what_cannot_be_said_is_nam
         parent = Parent(batch["parent_height"], batch["parent_width"])
         read = autoscript.read(parent, (folder / batch["file"]).read_bytes())
         assert np.array_equal(read, result.boxes)
+    assert haadflow("export", out, "--dialect", "de-xy", "--order", "nearest").returncode == 0
+    index = json.loads((out / "instrument" / "de-xy" / "batches.json").read_text())
+    for batch in index["batches"]:
+        assert sorted(batch["box_ids"]) == list(range(batch["n_boxes"]))
+        lines = (out / "instrument" / "de-xy" / batch["file"]).read_text().splitlines()
+        (result,) = [r for r in located if r.envelope.metadata.parent_id == batch["parent_id"]]
+        x, y, size = result.boxes[batch["box_ids"]].T
+        assert lines == [f"{a},{b}" for a, b in zip(x + size // 2, y + size // 2, strict=True)]
     done = haadflow("export", out, "--dialect", "de-xy", "--grid", "2x2")
     assert done.returncode == 3
+    assert [file.name for file in (out / "instrument" / "de-xy").iterdir()] == ["batches.json"]
     assert "fall on positions of a 2 x 2 grid" in " ".join(done.stderr.split())
     done = haadflow("export", out, "--dialect", "word")
     assert done.returncode == 2

@@ -122,6 +122,8 @@ def test_boxes_come_in_the_order_that_was_asked_for() -> None:
         ("de-xy", (0, 0, 8), {"points_per_edge": 8, "columns": 64, "rows": 64}, "scanned twice"),
         ("obi-csv", (0, 0, 8), {"dwell_us": 0.01}, "a dwell of 0.01 us"),
         ("obi-csv", (0, 0, 8), {"dwell_us": 1e5}, "a dwell of 100000 us"),
+        ("obi-csv", (0, 0, 8), {"dwell_us": 10.1}, "a dwell of 10.1 us; it goes in steps of 0.125"),
+        ("obi-csv", (0, 0, 8), {"dwell_us": float("inf")}, "a dwell of inf us"),
     ],
 )
 def test_what_cannot_be_said_is_refused_and_not_clamped(
@@ -131,6 +133,18 @@ def test_what_cannot_be_said_is_refused_and_not_clamped(
         said(dialect, np.array([box], np.int32), **asked)
 
 
-def test_a_box_thinner_than_a_4096th_is_refused() -> None:
-    with pytest.raises(Unrepresentable, match="thinner than 1/4096"):
-        jeol.write(Parent(10_000, 10_000), np.array([[0, 0, 1]], np.int32))
+@pytest.mark.parametrize("square", [(0, 0, 1), (0, 0, 50), (1, 0, 4999)])
+def test_a_box_that_4096ths_would_move_is_refused(square: tuple[int, int, int]) -> None:
+    x, y, size = square
+    with pytest.raises(Unrepresentable, match=f"{size} px at x {x}, y {y} do not begin and end"):
+        jeol.write(Parent(10_000, 10_000), np.array([square], np.int32))
+    whole = np.array([[0, 0, 5000], [5000, 5000, 5000]], np.int32)
+    assert np.array_equal(
+        jeol.read(Parent(10_000, 10_000), jeol.write(Parent(10_000, 10_000), whole)), whole
+    )
+
+
+def test_a_refused_box_is_named_by_its_number_and_not_by_its_turn() -> None:
+    boxes = np.array([[0, 0, 8], [40, 0, 2], [10, 0, 8]], np.int32)
+    with pytest.raises(Unrepresentable, match="box 1: 3 x 3 points in 2 x 2 pixels"):
+        said("qd-xy", boxes, order="nearest", points_per_edge=3)

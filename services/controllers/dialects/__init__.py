@@ -64,17 +64,22 @@ def in_dialect(parent: Parent, boxes: Boxes, request: Request) -> bytes:
             f"box {number}: x {x[number]}, y {y[number]}, size {size[number]} is no square inside "
             f"the parent of {parent.width} x {parent.height} px"
         )
-    ordered = boxes[acquisition_order(boxes, request.order)]
-    return DIALECTS[request.dialect].write(parent, ordered, request)
+    box_ids = acquisition_order(boxes, request.order)
+    try:
+        return DIALECTS[request.dialect].write(parent, boxes[box_ids], request)
+    except Unrepresentable as error:
+        if error.place is None:
+            raise
+        raise Unrepresentable(f"box {box_ids[error.place]}: {error}", error.place) from None
 
 
 def _points(boxes: Boxes, request: Request) -> Sequence[Box]:
     thin = boxes[:, 2] < request.points_per_edge
     if thin.any():
-        number = int(np.flatnonzero(thin)[0])
-        n, size = request.points_per_edge, boxes[number, 2]
+        place = int(np.flatnonzero(thin)[0])
+        n, size = request.points_per_edge, boxes[place, 2]
         raise Unrepresentable(
-            f"{n} x {n} points in box {number} of {size} x {size} pixels would visit some twice"
+            f"{n} x {n} points in {size} x {size} pixels would visit some twice", place
         )
     return [Box(place, x, y, size, region=1) for place, (x, y, size) in enumerate(boxes.tolist())]
 

@@ -35,16 +35,23 @@ def write(parent: Parent, boxes: Boxes) -> bytes:
     Raises
     ------
     Unrepresentable
-        If a box is thinner than a 4096th of the frame.
+        If a box does not begin and end on 4096ths of the frame: of a larger parent not all do.
     """
     areas = []
-    for number, (x, y, size) in enumerate(boxes.tolist()):
+    for place, (x, y, size) in enumerate(boxes.tolist()):
         left, right = _steps(x, parent.width), _steps(x + size, parent.width)
         top, bottom = _steps(y, parent.height), _steps(y + size, parent.height)
-        if left == right or top == bottom:
+        kept = (
+            _pixels(left, parent.width) == x
+            and _pixels(right, parent.width) == x + size
+            and _pixels(top, parent.height) == y
+            and _pixels(bottom, parent.height) == y + size
+        )
+        if not kept:
             raise Unrepresentable(
-                f"box {number} of {size} px is thinner than 1/{FULL} of a frame of "
-                f"{parent.width} x {parent.height} px"
+                f"{size} px at x {x}, y {y} do not begin and end on {FULL}ths of a frame of "
+                f"{parent.width} x {parent.height} px",
+                place,
             )
         areas.append(ImagingArea(X=left, Y=top, Width=right - left, Height=bottom - top))
     return msgspec.json.format(msgspec.json.encode(areas), indent=1) + b"\n"

@@ -7,6 +7,8 @@ and `examples/vector_csv_acquisition.py`; the instrument is not here to try it o
 
 from __future__ import annotations
 
+from math import isfinite
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -30,12 +32,13 @@ def write(parent: Parent, points: Points, *, dwell_us: float) -> bytes:
         If the dwell time is no number of units that the instrument takes, or two points get the
         same codes.
     """
-    dwell = round(dwell_us / DWELL_UNIT_US)
-    if not 1 <= dwell <= LONGEST_DWELL:
+    units = dwell_us / DWELL_UNIT_US
+    if not (isfinite(units) and 1 <= units <= LONGEST_DWELL and units.is_integer()):
         raise Unrepresentable(
-            f"a dwell of {dwell_us:g} us; it goes from {DWELL_UNIT_US} to "
+            f"a dwell of {dwell_us:g} us; it goes in steps of {DWELL_UNIT_US} us up to "
             f"{LONGEST_DWELL * DWELL_UNIT_US:g} us"
         )
+    dwell = int(units)
     codes = on_grid(points, parent, rows=CODES, columns=CODES)
     return "".join(f"{x},{y},{dwell}\n" for x, y in codes.tolist()).encode()
 

@@ -21,7 +21,14 @@ class Parent(NamedTuple):
 
 
 class Unrepresentable(ValueError):
-    """A batch cannot be said in a dialect without changing it; says which box, and why."""
+    """A batch cannot be said in a dialect without changing it; says which box, and why.
+
+    `place` is the box's, in the order that was to be written; None if it is no single box's fault.
+    """
+
+    def __init__(self, why: str, place: int | None = None) -> None:
+        super().__init__(why)
+        self.place = place
 
 
 def on_grid(points: Points, parent: Parent, *, rows: int, columns: int) -> NDArray[np.int64]:
