@@ -92,7 +92,10 @@ def _python(controller: str, environment: Path | None) -> str:
     from services.simulation.loop import NEEDS
 
     made = environment or Path(f".venv-{controller}")
-    python = str(made / "bin" / "python") if made.is_dir() else sys.executable
+    # One that was named and is not there is not replaced by this one in silence.
+    python = str(made / "bin" / "python")
+    if environment is None and not made.is_dir():
+        python = sys.executable
     check = [python, "-c", f"import {NEEDS[controller]}"]
     try:
         found = subprocess.run(check, capture_output=True, check=False).returncode == 0
