@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import fcntl
 import sqlite3
-import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -42,7 +41,7 @@ CREATE TABLE boxes (
     receipt BLOB,                   -- NULL from before the beam goes there until it is known
     PRIMARY KEY (run, seq, box_id)
 ) WITHOUT ROWID;
-INSERT INTO about VALUES ('name', '{name}');
+INSERT INTO about VALUES ('name', lower(hex(randomblob(16))));
 PRAGMA application_id = 0x4846464a;
 PRAGMA user_version = 1;
 COMMIT;
@@ -125,7 +124,7 @@ class Journal:
             self._db = sqlite3.connect(path, isolation_level=None)
             if self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0:
                 self._db.execute("PRAGMA journal_mode = WAL")
-                self._db.executescript(_TABLES.format(name=uuid.uuid4().hex))
+                self._db.executescript(_TABLES)
             self._db.execute("PRAGMA synchronous = FULL")
             kind = self._db.execute("PRAGMA application_id").fetchone()[0]
             if kind != APPLICATION_ID:
