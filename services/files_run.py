@@ -29,7 +29,7 @@ from .runtime.ledger import Ledger, NewFrame
 from .runtime.places import Places
 from .runtime.status import ChainStatus
 from .runtime.supervisor import Supervisor
-from .runtime.topology import STAGES, TOGETHER, TopologyError, one_machine
+from .runtime.topology import REFINED, STAGES, TOGETHER, TopologyError, one_machine
 
 SOCKETS = "haadflow-"
 """Begins the name of the folder that holds a run's sockets."""
@@ -52,6 +52,8 @@ class FilesRun:
     composition: str | None = None
     n_elements: int | None = None
     algorithm: int = 2
+    refined: dict[str, Any] | None = None
+    """What is asked of the refined method; None takes the published one."""
     workers: dict[str, int] = field(default_factory=dict)
     together: bool = False
     """Each worker hosts all stages."""
@@ -68,14 +70,16 @@ class FilesRun:
             "composition": self.composition,
             "n_elements": self.n_elements,
         }
-        return always if self.stack == "refuse" else always | {"stack": self.stack}
+        stack = {} if self.stack == "refuse" else {"stack": self.stack}
+        method = {} if self.refined is None else {"refined": self.refined}
+        return always | stack | method
 
 
 def workers_for(cores: int) -> dict[str, int]:
     """Return the workers of each stage for a machine with so many cores; at least one each."""
     apart = {stage: max(1, round(cores * SHARES[stage])) for stage in STAGES}
     # Source and sink want about one core of their own.
-    return apart | {TOGETHER: max(1, cores - 1)}
+    return apart | dict.fromkeys((TOGETHER, REFINED), max(1, cores - 1))
 
 
 def check_out(run: FilesRun) -> None:
@@ -156,8 +160,9 @@ def chain_for(run: FilesRun, places: Places, *, until_drained: bool) -> Iterator
                 sockets,
                 out=places.out.absolute(),
                 workers=workers_for(os.cpu_count() or 1) | run.workers,
-                parameters={"boxing": {"algorithm": run.algorithm}},
+                parameters={"boxing": {"algorithm": run.algorithm}, REFINED: run.refined or {}},
                 together=run.together,
+                refined=run.refined is not None,
                 max_pixels=run.max_pixels,
             )
         except TopologyError as error:

@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import msgspec
 import typer
@@ -25,11 +25,22 @@ from services.runtime.places import Places
 from services.runtime.process import log_into
 from services.runtime.status import ChainStatus
 from services.runtime.supervisor import ChainBroken
-from services.runtime.topology import STAGES, TOGETHER
+from services.runtime.topology import REFINED, STAGES, TOGETHER
 
 from . import compile_first
 from .chain import parse_workers
-from .options import Algorithm, Composition, Elements, Json, MaxPixels, Paths, Pictures, Stack
+from .options import (
+    Algorithm,
+    Composition,
+    Elements,
+    Json,
+    MaxBoxes,
+    MaxPixels,
+    Method,
+    Paths,
+    Pictures,
+    Stack,
+)
 from .terminal import (
     account_line,
     complain,
@@ -65,6 +76,8 @@ def run(
     composition: Composition = None,
     n_elements: Elements = None,
     algorithm: Algorithm = 2,
+    method: Method = "published",
+    max_boxes: MaxBoxes = None,
     recursive: Annotated[bool, typer.Option(help="Folders inside folders too.")] = False,
     max_pixels: MaxPixels = None,
     stack: Stack = "refuse",
@@ -87,7 +100,10 @@ def run(
         if not path.exists():
             fail(f"{path}: there is no such file or folder")
     wanted = parse_workers(workers or [])
-    stages = (TOGETHER,) if together else STAGES
+    refined = _refined(method, max_boxes)
+    stages = STAGES if refined is None else (REFINED,)
+    if together and refined is None:
+        stages = (TOGETHER,)
     for stage in wanted:
         if stage not in stages:
             fail(f"--workers {stage}: expected one of {', '.join(stages)}")
@@ -103,6 +119,7 @@ def run(
         composition=composition,
         n_elements=n_elements,
         algorithm=algorithm,
+        refined=refined,
         workers=wanted,
         together=together,
         max_pixels=max_pixels,
@@ -117,6 +134,17 @@ def run(
         out.print(account_line(account), soft_wrap=True)
         out.print(f"boxes.csv, frames.csv, summary.json and pictures are in {out_dir}")
     raise typer.Exit(exit_status(account))
+
+
+def _refined(method: str, max_boxes: int | None) -> dict[str, Any] | None:
+    """Return what is asked of the refined method; None if the published one is to run."""
+    if method not in ("published", "refined"):
+        fail(f"--method {method}: expected published or refined")
+    if method == "published":
+        if max_boxes is not None:
+            fail("--max-boxes: expected with --method refined")
+        return None
+    return {} if max_boxes is None else {"max_boxes": max_boxes}
 
 
 def carry_out(asked: FilesRun, *, pictures: int) -> Account:
@@ -181,10 +209,8 @@ def boxes(
         int | None,
         typer.Option(help="Of the published method: 2 by columns; 1 largest first.", min=1, max=2),
     ] = None,
-    method: Annotated[str, typer.Option(help="published or refined.")] = "published",
-    max_boxes: Annotated[
-        int | None, typer.Option(help="Of the refined method: the best N boxes.", min=1)
-    ] = None,
+    method: Method = "published",
+    max_boxes: MaxBoxes = None,
     max_pixels: MaxPixels = None,
     as_json: Json = False,
 ) -> None:

@@ -405,6 +405,8 @@ STAGES = ("quality_gate", "preprocessing", "clustering", "boxing")
 """The chain of the published method."""
 TOGETHER = "image_to_boxes"
 """What the four are called where one worker hosts them all."""
+REFINED = "refined"
+"""The one stage of the refined method's chain."""
 
 
 def one_machine(
@@ -414,6 +416,7 @@ def one_machine(
     workers: dict[str, int],
     parameters: dict[str, dict[str, Any]],
     together: bool = False,
+    refined: bool = False,
     max_pixels: int | None = None,
 ) -> Topology:
     """Return the chain of `haadflow run`: Unix sockets in a folder of its own.
@@ -423,11 +426,13 @@ def one_machine(
     sockets, out
         Folders for the sockets and for what the chain writes.
     workers
-        By stage, or of `TOGETHER`; 1 where nothing is said.
+        By stage, or of `TOGETHER` or `REFINED`; 1 where nothing is said.
     parameters
         By stage.
     together
         Each worker hosts all four stages, and the source holds their queue: fit for few cores.
+    refined
+        The chain of the refined method: one stage.
     max_pixels
         Of one image; None for the default.
     """
@@ -445,7 +450,9 @@ def one_machine(
             parameters=settings,
         )
 
-    apart = tuple(table(name, (), parameters.get(name, {})) for name in STAGES)
+    names = (REFINED,) if refined else STAGES
+    apart = tuple(table(name, (), parameters.get(name, {})) for name in names)
+    hosted_together = together and not refined
     topology = Topology(
         chain=ChainTable(out=str(out), control=end("control"), beats=end("beats")),
         source=SourceTable(
@@ -455,7 +462,7 @@ def one_machine(
             max_pixels=max_pixels or MOST_PIXELS,
         ),
         sink=SinkTable(results=end("results")),
-        stage=(table(TOGETHER, STAGES, parameters),) if together else apart,
+        stage=(table(TOGETHER, STAGES, parameters),) if hosted_together else apart,
     )
     try:
         msgspec.convert(msgspec.to_builtins(topology), Topology)

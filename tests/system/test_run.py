@@ -106,6 +106,38 @@ def test_the_chain_finds_what_a_notebook_finds(undisturbed: Path, library: Path)
         assert int(frame["k"]) == result.k
 
 
+def test_a_run_of_the_refined_method_finds_what_a_notebook_finds(
+    library: Path, tmp_path: Path
+) -> None:
+    images = sorted(library.glob("*.png"))[:12]
+    out = tmp_path / "out"
+    done = haadflow("run", *images, "--out", out, "--method", "refined", "--pictures", "1")
+    assert done.returncode == 0, done.stderr
+    boxes = rows(out, "boxes.csv")
+    frames = rows(out, "frames.csv")
+    assert len(frames) == len(images)
+    for frame in frames:
+        image = read_image(Path(frame["source"])).image
+        n_elements = int(frame["n_elements"]) if frame["n_elements"] else None
+        result = process(image, n_elements=n_elements, method="refined")
+        assert frame["outcome"] == result.outcome
+        mine = {
+            (int(row["x_px"]), int(row["y_px"]), int(row["size_px"]))
+            for row in boxes
+            if row["parent_id"] == frame["parent_id"]
+        }
+        assert mine == set(map(tuple, result.boxes.tolist()))
+    (first, *_) = (json.loads(line) for line in (out / "boxes.jsonl").read_text().splitlines())
+    assert "particles" in json.dumps(first["provenance"])
+    again = haadflow("run", *images, "--out", out)
+    assert again.returncode == 2
+    assert "refined was" in again.stderr
+    assert (
+        "expected published or refined"
+        in haadflow("run", *images, "--out", tmp_path / "other", "--method", "best").stderr
+    )
+
+
 def test_all_files_are_there_and_agree(undisturbed: Path) -> None:
     batches = [json.loads(line) for line in (undisturbed / "boxes.jsonl").read_text().splitlines()]
     assert len(batches) == N

@@ -1,0 +1,140 @@
+"""The refined method as one stage: what it finds of a particle needs the parent image all along.
+
+A chain of it is source, queue, workers of this stage, sink
+(docs/decisions/0018-the-refined-method-is-one-stage.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from pipeline import Result, process, warm_up
+from pipeline.refined.params import Controls, Which
+from protocols.messages import BoundingBox, Grid, Located, Rejected, SurveyImage
+
+from .runtime.stage import Handled, parameters_from
+
+_ASKED = Controls()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wishes:
+    """What an operator asks for: `Controls`, but the pixel size, which each image brings along."""
+
+    max_boxes: int | None = _ASKED.max_boxes
+    min_box_nm: float | None = _ASKED.min_box_nm
+    max_box_nm: float | None = _ASKED.max_box_nm
+    max_box_percent: int = _ASKED.max_box_percent
+    purity: float = _ASKED.purity
+    particles: Which = _ASKED.particles
+    margin_px: int = _ASKED.margin_px
+
+    def __post_init__(self) -> None:
+        self.of(1.0)
+
+    @property
+    def need_pixel_size(self) -> bool:
+        """Whether a box's side is asked for in nm."""
+        return self.min_box_nm is not None or self.max_box_nm is not None
+
+    def of(self, pixel_size_nm: float | None) -> Controls:
+        """Return the controls for an image."""
+        return Controls(pixel_size_nm=pixel_size_nm, **asdict(self))
+
+
+class Refined:
+    """SurveyImage -> Located, or Rejected with what decided it."""
+
+    name = "refined"
+    accepts = SurveyImage
+    gives = Located
+
+    def __init__(self, wishes: Wishes) -> None:
+        self._wishes = wishes
+        self.parameters = asdict(wishes)
+
+    def handle(self, frame: SurveyImage) -> Handled:
+        """Find the particles of one parent image, and box each.
+
+        Boxes come particle by particle, of each the best first. The findings say of each particle
+        its `bounding_box` (x0, y0, x1, y1 in parent pixels, half-open), `k`, its `first_box` and
+        how many `boxes`, `area_px`, `pitch_px` and `explained`.
+        """
+        metadata = frame.envelope.metadata
+        if self._wishes.need_pixel_size and metadata.pixel_size_nm is None:
+            return self._reject(
+                frame,
+                "no pixel size: boxes were asked for in nm; expected pixel_size_nm with the image",
+                {},
+            )
+        result = process(
+            frame.image,
+            n_elements=metadata.n_elements,
+            method="refined",
+            controls=self._wishes.of(metadata.pixel_size_nm),
+        )
+        findings = _findings(result)
+        if result.bounding_box is None or result.grid is None or result.owners is None:
+            return self._reject(frame, result.reason or "refused", findings)
+        x0, y0, x1, y1 = result.bounding_box
+        by_particle = np.argsort(result.owners, kind="stable")
+        message = Located(
+            envelope=frame.envelope,
+            grid=Grid(**asdict(result.grid)),
+            bounding_box=BoundingBox(x0=x0, y0=y0, x1=x1, y1=y1),
+            n_peaks=0,
+            k=result.k or 0,
+            boxes=result.boxes[by_particle],
+            regions=result.regions[by_particle],
+        )
+        return Handled(message, findings)
+
+    def warm_up(self) -> dict[str, Any]:
+        """Compile the kernels for every dtype a detector may send."""
+        return asdict(warm_up(refined=True))
+
+    def _reject(self, frame: SurveyImage, reason: str, findings: dict[str, Any]) -> Handled:
+        height, width = frame.image.shape
+        rejected = Rejected(
+            envelope=frame.envelope,
+            stage=self.name,
+            reason=reason,
+            parent_height=height,
+            parent_width=width,
+        )
+        return Handled(rejected, findings)
+
+
+def _findings(result: Result) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    if result.scaling is not None:
+        found["scaling"] = asdict(result.scaling)
+    if result.quality is not None:
+        found["quality"] = result.quality.measures
+    first = 0
+    particles = []
+    for particle in result.particles:
+        particles.append(
+            {
+                "bounding_box": list(particle.bounding_box),
+                "k": particle.k,
+                "first_box": first,
+                "boxes": len(particle.boxes),
+                "area_px": particle.area_px,
+                "pitch_px": particle.pitch_px,
+                "explained": particle.explained,
+            }
+        )
+        first += len(particle.boxes)
+    if particles:
+        found["particles"] = particles
+    return found
+
+
+def build(settings: Mapping[str, Any]) -> Refined:
+    """Build the stage from its parameters in the topology."""
+    return Refined(parameters_from("refined", settings, Wishes))
