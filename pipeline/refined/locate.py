@@ -224,7 +224,10 @@ def locate(
         params=params,
         cells=cells,
     )
-    found = [one for mask in chosen for one in _box(scene, mask, n_elements, controls)]
+    found: list[tuple[Particle, Levels]] = []
+    for mask in chosen:
+        before = [particle.boxes for particle, _ in found]
+        found += _box(scene, mask, n_elements, controls, before)
     if not found:
         return (
             "too noisy: no outline can be placed: what is brightest is "
@@ -307,9 +310,16 @@ def _widened(first: int, last: int, cells: int, pitch: int, pixels: int) -> tupl
 
 
 def _box(
-    scene: _Scene, mask: Mask, n_elements: int | None, controls: Controls
+    scene: _Scene,
+    mask: Mask,
+    n_elements: int | None,
+    controls: Controls,
+    before: list[NDArray[np.int32]],
 ) -> list[tuple[Particle, Levels]]:
-    """Box one particle; nothing if its outline cannot be placed. Its boxes' gains go with it."""
+    """Box one particle; nothing if its outline cannot be placed. Its boxes' gains go with it.
+
+    `before` are the boxes of particles that were boxed before it.
+    """
     height, width = scene.image.shape
     frame, orientation, params, size = scene.frame, scene.orientation, scene.params, scene.size
     lattice = _lattice(mask, frame, size, scene.cells)
@@ -322,6 +332,9 @@ def _box(
     if controls.margin_px:
         grown = ceil(controls.margin_px / lattice.pitch)
         labels = _grown(labels, grown)
+    theirs = _boxed_before(scene, lattice, before)
+    if theirs is not None:
+        labels = np.where(theirs, 0, labels).astype(np.uint8)
     _, _, across, down = cv2.boundingRect((labels > 0).astype(np.uint8))
     smallest, largest = controls.sides_px()
     limits = Limits(
@@ -338,6 +351,10 @@ def _box(
         slivers=params.slivers,
     )
     cells, region_of = cover(labels, outline.levels, limits)
+    if theirs is not None and len(cells):
+        # a box may stick out of its particle by a few cells
+        apart = _sums(theirs.astype(np.float64), cells) == 0.0
+        cells, region_of = cells[apart], region_of[apart]
     if not len(cells):
         return []
     gains, total = _gains(outline.levels, labels, cells)
@@ -362,6 +379,26 @@ def _box(
         explained=float(gains.sum() / max(total, 1e-300)),
     )
     return [(particle, gains[order] * lattice.pitch**2)]
+
+
+def _boxed_before(scene: _Scene, lattice: _Lattice, before: list[NDArray[np.int32]]) -> Mask | None:
+    """Mark the lattice's cells that other particles' boxes touch; None if there are none.
+
+    Lattices of particles beside each other overlap, and no place may be boxed twice.
+    """
+    marked = None
+    for boxes in before:
+        x, y, size = scene.orientation.do_boxes(boxes, *scene.image.shape).T.astype(np.int64)
+        left = np.maximum((x - lattice.x) // lattice.pitch, 0)
+        top = np.maximum((y - lattice.y) // lattice.pitch, 0)
+        right = -(-(x + size - lattice.x) // lattice.pitch)
+        bottom = -(-(y + size - lattice.y) // lattice.pitch)
+        within = (right > 0) & (bottom > 0) & (left < lattice.columns) & (top < lattice.rows)
+        for at in np.flatnonzero(within).tolist():
+            if marked is None:
+                marked = np.zeros((lattice.rows, lattice.columns), np.bool_)
+            marked[top[at] : bottom[at], left[at] : right[at]] = True
+    return marked
 
 
 def _outline(scene: _Scene, mask: Mask, lattice: _Lattice) -> Outline | None:
@@ -447,17 +484,18 @@ def _gains(
     """Measure what each box explains of the particle's squared deviations, and all there are."""
     inside = labels > 0
     off = np.where(inside, levels - levels[inside].mean(), 0.0)
-    sums = np.asarray(cv2.integral(off), np.float64)
-    counts = np.asarray(cv2.integral(inside.astype(np.uint8)), np.float64)
-    x, y, size = boxes.T.astype(np.int64)
-
-    def over(table: Levels) -> Levels:
-        return np.asarray(
-            table[y + size, x + size] - table[y, x + size] - table[y + size, x] + table[y, x]
-        )
-
-    gains: Levels = over(sums) ** 2 / np.maximum(over(counts), 1.0)
+    counts = _sums(inside.astype(np.float64), boxes)
+    gains: Levels = _sums(off, boxes) ** 2 / np.maximum(counts, 1.0)
     return gains, float((off * off).sum())
+
+
+def _sums(values: Levels, boxes: NDArray[np.int32]) -> Levels:
+    """Sum values (rows, columns) over boxes x, y, size."""
+    table = np.asarray(cv2.integral(values), np.float64)
+    x, y, size = boxes.T.astype(np.int64)
+    return np.asarray(
+        table[y + size, x + size] - table[y, x + size] - table[y + size, x] + table[y, x]
+    )
 
 
 def _ranked(found: list[tuple[Particle, Levels]], max_boxes: int | None) -> Located:

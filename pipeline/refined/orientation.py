@@ -45,6 +45,17 @@ class Orientation:
             y0, y1 = height - y1, height - y0
         return x0, y0, x1, y1
 
+    def do_boxes(self, boxes: NDArray[np.int32], height: int, width: int) -> NDArray[np.int32]:
+        """Bring boxes x, y, size of a picture of `height` x `width` into this orientation."""
+        x, y, size = boxes.T
+        if self.across:
+            x = width - x - size
+        if self.down:
+            y = height - y - size
+        if self.transposed:
+            x, y = y, x
+        return np.stack([x, y, size], axis=1).astype(np.int32)
+
     def undo_boxes(self, boxes: NDArray[np.int32], height: int, width: int) -> NDArray[np.int32]:
         """Bring boxes x, y, size back into a picture of `height` x `width`."""
         x, y, size = boxes.T

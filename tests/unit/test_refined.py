@@ -117,6 +117,22 @@ def test_each_of_several_particles_has_its_own_bounding_box_and_boxes() -> None:
     assert largest.particles[0].area_px == max(one.area_px for one in result.particles)
 
 
+@pytest.mark.parametrize("margin", [0, 24])
+@pytest.mark.parametrize("seed", range(4))
+def test_no_place_is_boxed_twice_where_particles_lie_close(seed: int, margin: int) -> None:
+    """Their lattices overlap, and need not have the same cells."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:480, :520]
+    image = np.full(y.shape, 20.0)
+    image[(x - 150) ** 2 + (y - 200) ** 2 < 90**2] = 120.0
+    image[(x - 322 - seed) ** 2 + (y - 208) ** 2 < 52**2] = 90.0
+    image[(x - 162) ** 2 + (y - 372 - seed) ** 2 < 48**2] = 200.0
+    image += rng.normal(scale=2.0, size=image.shape)
+    result = refined(image, margin_px=margin)
+    assert len(result.particles) == 3
+    assert painted(result, image.shape).max() == 1
+
+
 @pytest.mark.parametrize("difficulty", ["empty", "bright-field", "bare-lattice"])
 def test_where_nothing_is_to_be_found_nothing_is_boxed_and_a_number_says_why(
     difficulty: str,
