@@ -90,7 +90,7 @@ def find_bodies(cells: Levels) -> Bodies:
         smooth -= edge.at(centres(columns), centres(rows))
     film = fit_film(smooth)
     above = smooth - film.at(centres(columns), centres(rows))
-    highest = rank(above.ravel().copy(), BRIGHTEST)
+    highest = rank(above[::2, ::2].ravel(), BRIGHTEST)
     low = above > max(RISE * film.spread, 0.02 * highest)
     masks: list[Mask] = []
     for mask in _parts(low):
@@ -133,5 +133,7 @@ def _parts(mask: Mask) -> list[Mask]:
     """Split a mask in connected parts, thin bridges and specks left out."""
     opened = cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_OPEN, SQUARE)
     count, parts = cv2.connectedComponents(opened, connectivity=4)
+    if count <= 2:
+        return [opened.astype(np.bool_)] if cv2.countNonZero(opened) >= FEWEST else []
     areas = np.bincount(parts.ravel())
     return [parts == part for part in range(1, count) if areas[part] >= FEWEST]

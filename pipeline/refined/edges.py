@@ -71,19 +71,36 @@ def smooth_edges(labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     around = np.empty(9, np.uint8)
     for y in range(rows):
         for x in range(columns):
-            if labels[y, x] == 0:
+            here = labels[y, x]
+            if here == 0:
                 continue
             alike = True
             at = 0
             for row in (max(y - 1, 0), y, min(y + 1, rows - 1)):
                 for column in (max(x - 1, 0), x, min(x + 1, columns - 1)):
                     around[at] = labels[row, column]
-                    alike &= around[at] == labels[y, x]
+                    alike &= around[at] == here
                     at += 1
             if not alike:
-                around.sort()
-                smoothed[y, x] = around[4] if around[4] > 0 else labels[y, x]
+                middle = _middle(around)
+                smoothed[y, x] = middle if middle > 0 else here
     return smoothed
+
+
+@compiled
+def _middle(values: NDArray[np.uint8]) -> np.uint8:
+    """Return the middle one of an odd number of values."""
+    half = values.size // 2
+    middle: np.uint8 = values[0]
+    for at in range(values.size):
+        below = 0
+        alike = 0
+        for other in range(values.size):
+            below += values[other] < values[at]
+            alike += values[other] == values[at]
+        if below <= half < below + alike:
+            middle = values[at]
+    return middle
 
 
 @compiled

@@ -85,9 +85,9 @@ def fit_film(cells: Levels) -> Film:
     ring_x, ring_y = 0.5 - RING / columns, 0.5 - RING / rows
     wanted = (np.abs(x) > ring_x) | (np.abs(y) > ring_y)
     terms = np.zeros(TERMS)
-    _follow(places, wanted, terms, (3, 8), LOW)
+    _follow(places, wanted, terms, (3, 5), LOW)
     spread = _spread_below(_off(places, terms)[wanted])
-    for _ in range(3):
+    for _ in range(2):
         wanted = _off(places, terms) < CLOSE * spread
         if np.count_nonzero(wanted) < FEWEST:
             break

@@ -124,19 +124,21 @@ def find_outline(
     levels = calm - surroundings.film
     blurred = np.asarray(cv2.GaussianBlur(levels, (0, 0), SMOOTH), np.float64)
     spread, highest = surroundings.least_spread, 0.0
+    if not body.any():
+        return None
     if np.count_nonzero(beside) > 60:
         # a slope is a plane, and where the film ends there is a step: a plane must leave less
         ground = np.full(cells.shape, rank(blurred[beside], 0.5))
         spread = _spread(blurred, ground, beside)
-        plane = level_plane(blurred, beside)
-        if _spread(blurred, plane, beside) < SLOPE * spread:
+        # only where the spread decides on the outline
+        wide = params.film_spreads * spread > params.faintest * rank(blurred[body], BRIGHT)
+        plane = level_plane(blurred, beside) if wide else ground
+        if wide and _spread(blurred, plane, beside) < SLOPE * spread:
             spread, ground = _spread(blurred, plane, beside), plane
         levels -= ground
         blurred -= ground
         around = blurred[beside]
         highest = rank(around, SEEN)
-    if not body.any():
-        return None
     brightness = rank(levels[body], BRIGHT)
     if brightness <= 0.0:
         return None
@@ -174,13 +176,15 @@ def _extent(above: Mask, mask: Mask) -> tuple[int, int, int, int]:
 def _whole(mask: Mask) -> Mask:
     """Leave out specks, and close pinholes."""
     opened = cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_OPEN, SQUARE)
-    parts = cv2.connectedComponents(opened, connectivity=4)[1]
+    count, parts = cv2.connectedComponents(opened, connectivity=4)
+    if count == 1:
+        return np.zeros_like(mask)
     areas = np.bincount(parts.ravel())
     areas[0] = 0
-    if areas.max() == 0:
-        return np.zeros_like(mask)
     solid: Mask = (areas >= max(9, areas.max() / 100))[parts]
-    holes = cv2.connectedComponents((~solid).astype(np.uint8), connectivity=4)[1]
+    count, holes = cv2.connectedComponents((~solid).astype(np.uint8), connectivity=4)
+    if count == 2:
+        return solid
     areas = np.bincount(holes.ravel())
     pinholes = areas < 0.004 * areas[0]
     pinholes[0] = False
@@ -223,23 +227,43 @@ def _average_alike(
 ) -> Levels:
     """Average each cell's surroundings, those cells that differ from it by noise only.
 
-    Lee's sigma filter: edges stay where they are.
+    Lee's sigma filter: edges stay where they are. A cell that differs from `like` by more than
+    noise is compared as it is: what is finer than a blur is kept.
     """
     offset, gain = noise
     rows, columns = cells.shape
     averaged = np.empty(cells.shape, np.float64)
+    middle = np.empty(columns, np.float64)
+    most = np.empty(columns, np.float64)
+    total = np.empty(columns, np.float64)
+    count = np.empty(columns, np.float64)
     for y in range(rows):
         for x in range(columns):
-            middle = like[y, x]
-            most = deviations * np.sqrt(offset + gain * max(middle, 0.0))
-            if abs(cells[y, x] - middle) > most:
-                middle = cells[y, x]
-            total = 0.0
-            count = 0
-            for row in range(max(y - window, 0), min(y + window + 1, rows)):
-                for column in range(max(x - window, 0), min(x + window + 1, columns)):
-                    if abs(cells[row, column] - middle) <= most:
-                        total += cells[row, column]
-                        count += 1
-            averaged[y, x] = total / count if count > 0 else cells[y, x]
+            middle[x] = like[y, x]
+            most[x] = deviations * np.sqrt(offset + gain * max(middle[x], 0.0))
+            if abs(cells[y, x] - middle[x]) > most[x]:
+                middle[x] = cells[y, x]
+            total[x] = 0.0
+            count[x] = 0.0
+        for row in range(max(y - window, 0), min(y + window + 1, rows)):
+            for off in range(-window, window + 1):
+                first, last = max(-off, 0), min(columns - off, columns)
+                _add_alike(
+                    cells[row][first + off : last + off],
+                    middle[first:last],
+                    most[first:last],
+                    (total[first:last], count[first:last]),
+                )
+        for x in range(columns):
+            averaged[y, x] = total[x] / count[x] if count[x] > 0.0 else cells[y, x]
     return averaged
+
+
+@compiled
+def _add_alike(values: Levels, middle: Levels, most: Levels, sums: tuple[Levels, Levels]) -> None:
+    """Add those values that are alike, one by one beside each other."""
+    total, count = sums
+    for x in range(values.size):
+        alike = abs(values[x] - middle[x]) <= most[x]
+        total[x] += values[x] if alike else 0.0
+        count[x] += 1.0 if alike else 0.0

@@ -62,7 +62,7 @@ class RefinedParams:
     min_region: int = 10
     foot: float = 0.6
     max_error: float = 0.033
-    nested: float = 0.4
+    nested: float = 0.36
     slivers: float = 0.003
     outside: float = 0.03
 
