@@ -18,8 +18,10 @@ from .image import as_image
 from .preprocess import NothingFound, PreprocessParams, preprocess
 from .quality import Quality, QualityParams, assess, too_small
 from .quality_model import QualityModel
-from .refined.locate import Frame, Particle, locate, see
+from .refined.frame import Frame, see
+from .refined.locate import locate
 from .refined.params import Controls, RefinedParams
+from .refined.particle import Particle
 from .scale import Scaling, find_scaling
 
 

@@ -1,0 +1,82 @@
+"""The frame as a whole, in cells, as the gate judges it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.grid import CELLS, Grid
+from pipeline.quality import Quality, QualityParams, assess
+from pipeline.quality_model import QualityModel
+from pipeline.scale import Scaling, find_scaling
+
+from .lattice import Levels, cell_means
+from .ranks import rank
+
+HOLE = 0.0005
+"""Share of cells beyond which levels are clipped, at either end."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Frame:
+    """The frame in cells.
+
+    Parameters
+    ----------
+    cells : ndarray, float64, (rows, columns)
+        Gray levels 0..255.
+    pitch : int
+        Parent pixels a side.
+    scaling : Scaling
+        From intensities to gray levels.
+    quality : Quality
+    """
+
+    cells: Levels
+    pitch: int
+    scaling: Scaling
+    quality: Quality
+
+
+def see(
+    image: NDArray[Any], params: QualityParams | None = None, model: QualityModel | None = None
+) -> Frame:
+    """Look at a frame as a whole: cells, their scaling, and the gate's judgement.
+
+    Hot pixels are left out before the scaling is found, not after.
+    """
+    height, width = image.shape
+    pitch = -(-max(height, width) // CELLS)
+    rows, columns = height // pitch, width // pitch
+    means = cell_means(image, (0, 0), (rows, columns), pitch)
+    scaling = find_scaling(image)
+    if scaling.method != "8-bit as is":
+        finite = means[np.isfinite(means)]
+        low, high = (0.0, 0.0)
+        if finite.size:
+            low, high = rank(finite, HOLE), rank(finite, 1.0 - HOLE)
+        scaling = Scaling(
+            low=low,
+            high=high,
+            method=scaling.method,
+            saturated_fraction=scaling.saturated_fraction,
+            sampled=scaling.sampled,
+            invalid=scaling.invalid,
+        )
+    cells = to_grey(means, scaling)
+    grid = Grid(
+        rows=rows, columns=columns, parent_height=rows * pitch, parent_width=columns * pitch
+    )
+    quality = assess(cells.astype(np.uint8), grid, scaling, params, model)
+    return Frame(cells=cells, pitch=pitch, scaling=scaling, quality=quality)
+
+
+def to_grey(means: Levels, scaling: Scaling) -> Levels:
+    """Bring cells to 0..255; a cell without a finite pixel becomes 0."""
+    span = scaling.high - scaling.low
+    grey = (means - scaling.low) * (255.0 / span if span > 0.0 else 0.0)
+    # also turns NaN into 0
+    return np.fmin(np.fmax(grey, 0.0, out=grey), 255.0, out=grey)

@@ -1,0 +1,198 @@
+"""One particle: outlined, parted in regions, and boxed.
+
+Coordinates: x right, y down, from the upper-left corner.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import ceil
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from .bodies import SQUARE, Mask
+from .close_up import Lattice, Scene, lay_lattice, outline_of
+from .cover import Limits, cover
+from .lattice import Levels
+from .outline import Outline
+from .params import Controls
+from .regions import Regions, find_regions
+
+MARGIN = 2
+"""Cells of the frame between what is boxed and the bounding box, for edges that fade out."""
+
+LEAST_RISE = 4.0
+"""Spreads of the film that a particle must be above it for its outline to be placed."""
+
+FEW_PIXELS = 2
+"""Pixels a side of a cell, up to which there may be too few cells."""
+
+FILLED = 0.6
+"""Share of a lattice that particles cover, about."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Particle:
+    """One particle.
+
+    Parameters
+    ----------
+    bounding_box : (x0, y0, x1, y1)
+        Half-open, parent pixels; two cells of the frame wider than what is boxed, for faint edges.
+    k : int
+        Regions, background not counted.
+    boxes : ndarray, int32, (N, 3)
+        x, y, size in parent pixels; the best first.
+    regions : ndarray, uint8, (N,)
+        The region of each box, from 1 by rising brightness.
+    area_px : int
+        Parent pixels of the particle.
+    pitch_px : int
+        Side of a cell of its lattice.
+    explained : float
+        Share of its variance of brightness that its boxes explain.
+    """
+
+    bounding_box: tuple[int, int, int, int]
+    k: int
+    boxes: NDArray[np.int32]
+    regions: NDArray[np.uint8]
+    area_px: int
+    pitch_px: int
+    explained: float
+
+
+def box_particle(
+    scene: Scene,
+    mask: Mask,
+    n_elements: int | None,
+    controls: Controls,
+    before: list[NDArray[np.int32]],
+) -> list[tuple[Particle, Levels]]:
+    """Box one particle; nothing if its outline cannot be placed. Its boxes' gains go with it.
+
+    `before` are the boxes of particles that were boxed before it.
+    """
+    height, width = scene.image.shape
+    frame, orientation, params, size = scene.frame, scene.orientation, scene.params, scene.size
+    lattice = lay_lattice(mask, frame, size, scene.cells)
+    outline = outline_of(scene, mask, lattice)
+    if outline is None or outline.brightness < LEAST_RISE * outline.spread:
+        return []
+    regions = find_regions(outline, n_elements, params)
+    labels = regions.labels
+    area = int(np.count_nonzero(labels))
+    if controls.margin_px:
+        grown = ceil(controls.margin_px / lattice.pitch)
+        labels = _grown(labels, grown)
+    theirs = _boxed_before(scene, lattice, before)
+    if theirs is not None:
+        labels = np.where(theirs, 0, labels).astype(np.uint8)
+    _, _, across, down = cv2.boundingRect((labels > 0).astype(np.uint8))
+    smallest, largest = controls.sides_px()
+    limits = Limits(
+        least=max(ceil(smallest / lattice.pitch), 1),
+        most=int(
+            min(
+                -(-controls.max_box_percent * min(across, down) // 100),
+                max(largest // lattice.pitch, 1),
+            )
+        ),
+        outside=params.outside,
+        impurity=1.0 - controls.purity,
+        max_error=_max_error(scene, outline, regions, lattice.pitch),
+        slivers=params.slivers,
+    )
+    cells, region_of = cover(labels, outline.levels, limits)
+    if theirs is not None and len(cells):
+        # a box may stick out of its particle by a few cells
+        apart = _sums(theirs.astype(np.float64), cells) == 0.0
+        cells, region_of = cells[apart], region_of[apart]
+    if not len(cells):
+        return []
+    gains, total = _gains(outline.levels, labels, cells)
+    order = np.argsort(-gains, kind="stable")
+    pixels = cells[order] * np.int32(lattice.pitch)
+    pixels += np.array([lattice.x, lattice.y, 0], np.int32)
+    x0, y0, x1, y1 = outline.extent
+    margin = MARGIN * frame.pitch + controls.margin_px
+    edges = (
+        max(lattice.x + x0 * lattice.pitch - margin, 0),
+        max(lattice.y + y0 * lattice.pitch - margin, 0),
+        min(lattice.x + x1 * lattice.pitch + margin, size[1]),
+        min(lattice.y + y1 * lattice.pitch + margin, size[0]),
+    )
+    particle = Particle(
+        bounding_box=orientation.undo(edges, height, width),
+        k=regions.k,
+        boxes=orientation.undo_boxes(pixels, height, width),
+        regions=region_of[order],
+        area_px=area * lattice.pitch**2,
+        pitch_px=lattice.pitch,
+        explained=float(gains.sum() / max(total, 1e-300)),
+    )
+    return [(particle, gains[order] * lattice.pitch**2)]
+
+
+def _boxed_before(scene: Scene, lattice: Lattice, before: list[NDArray[np.int32]]) -> Mask | None:
+    """Mark the lattice's cells that other particles' boxes touch; None if there are none.
+
+    Lattices of particles beside each other overlap, and no place may be boxed twice.
+    """
+    marked = None
+    for boxes in before:
+        x, y, size = scene.orientation.do_boxes(boxes, *scene.image.shape).T.astype(np.int64)
+        left = np.maximum((x - lattice.x) // lattice.pitch, 0)
+        top = np.maximum((y - lattice.y) // lattice.pitch, 0)
+        right = -(-(x + size - lattice.x) // lattice.pitch)
+        bottom = -(-(y + size - lattice.y) // lattice.pitch)
+        within = (right > 0) & (bottom > 0) & (left < lattice.columns) & (top < lattice.rows)
+        for at in np.flatnonzero(within).tolist():
+            if marked is None:
+                marked = np.zeros((lattice.rows, lattice.columns), np.bool_)
+            marked[top[at] : bottom[at], left[at] : right[at]] = True
+    return marked
+
+
+def _max_error(scene: Scene, outline: Outline, regions: Regions, pitch: int) -> float:
+    """Bound the squared error of a box, in cells.
+
+    Where pixels are too few for a full lattice, more of the area lies at edges, and boxes have to
+    be smaller; also where brightness tells less of the edges, as a core shows through its shell.
+    """
+    params = scene.params
+    area = int(np.count_nonzero(regions.labels))
+    error = params.max_error * outline.brightness**2 * area / 1000.0
+    if pitch <= FEW_PIXELS:
+        error *= min(area / (FILLED * params.cells**2), 1.0) ** 1.5
+    return error * params.nested if regions.nested else error
+
+
+def _grown(labels: NDArray[np.uint8], cells: int) -> NDArray[np.uint8]:
+    """Grow the outermost regions by so many cells all round."""
+    for _ in range(cells):
+        wider = cv2.dilate(labels, SQUARE)
+        labels = np.where(labels > 0, labels, wider).astype(np.uint8)
+    return labels
+
+
+def _gains(
+    levels: Levels, labels: NDArray[np.uint8], boxes: NDArray[np.int32]
+) -> tuple[Levels, float]:
+    """Measure what each box explains of the particle's squared deviations, and all there are."""
+    inside = labels > 0
+    off = np.where(inside, levels - levels[inside].mean(), 0.0)
+    counts = _sums(inside.astype(np.float64), boxes)
+    gains: Levels = _sums(off, boxes) ** 2 / np.maximum(counts, 1.0)
+    return gains, float((off * off).sum())
+
+
+def _sums(values: Levels, boxes: NDArray[np.int32]) -> Levels:
+    """Sum values (rows, columns) over boxes x, y, size."""
+    table = np.asarray(cv2.integral(values), np.float64)
+    x, y, size = boxes.T.astype(np.int64)
+    return np.asarray(
+        table[y + size, x + size] - table[y, x + size] - table[y + size, x] + table[y, x]
+    )
