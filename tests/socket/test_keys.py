@@ -9,11 +9,20 @@ from typing import Any
 import msgspec
 import pytest
 import structlog
+import zmq
 
 from protocols import decode, encode
 from protocols.messages import Closed, Credit, Probe, Started, SurveyImage
 from services.runtime import endpoints, guard
-from services.runtime.endpoints import Curve, Dispatcher, Inlet, Outlet, Requester, Socket
+from services.runtime.endpoints import (
+    Curve,
+    Dispatcher,
+    Inlet,
+    Outlet,
+    Publisher,
+    Requester,
+    Socket,
+)
 from services.runtime.keyring import Keyring
 from services.runtime.keys import KeyFolder
 from services.runtime.places import Places
@@ -102,6 +111,42 @@ def test_an_end_lets_in_the_roles_of_the_table_and_no_other(
     )
     assert came == {role: role for role in MAY_CONNECT[end]}
     for socket in (inlet, *outlets.values()):
+        socket.close(0)
+
+
+def test_copies_go_to_those_who_have_a_key_only(keys: KeyFolder, log: Log) -> None:
+    """And a subscription that is no subscription changes nothing."""
+    publisher = Publisher(ANYWHERE, curve=Keyring(keys.path).listen("feed.copies"))
+    watching = {"controller": zmq.SUB, "worker": zmq.SUB, "": zmq.SUB, "garbage": zmq.XSUB}
+    sockets: dict[str, zmq.Socket[bytes]] = {}
+    for who, kind in watching.items():
+        socket = zmq.Context.instance().socket(kind)
+        sockets[who] = socket
+        socket.setsockopt(zmq.LINGER, 0)
+        if who:
+            role: Role = "worker" if who == "worker" else "controller"
+            curve = as_role(keys, role, "feed.copies")
+            socket.curve_publickey, socket.curve_secretkey = curve.public, curve.secret
+            socket.curve_serverkey = curve.server
+        if kind == zmq.SUB:
+            socket.setsockopt(zmq.SUBSCRIBE, b"")
+        socket.connect(publisher.address)
+    sockets["garbage"].send(b"\xff" * 5000)
+    came: dict[str, bytes] = {}
+
+    def turn() -> None:
+        publisher.send([b"copy"])
+        for who, socket in sockets.items():
+            while socket.poll(0):
+                came[who] = socket.recv()
+
+    until(
+        lambda: came and turned_away(log, end="feed.copies", role="worker"),
+        turn,
+    )
+    assert came == {"controller": b"copy"}
+    publisher.close(0)
+    for socket in sockets.values():
         socket.close(0)
 
 
