@@ -120,7 +120,7 @@ def test_copies_go_to_those_who_have_a_key_only(keys: KeyFolder, log: Log) -> No
     watching = {"controller": zmq.SUB, "worker": zmq.SUB, "": zmq.SUB, "garbage": zmq.XSUB}
     sockets: dict[str, zmq.Socket[bytes]] = {}
     for who, kind in watching.items():
-        socket = zmq.Context.instance().socket(kind)
+        socket: zmq.Socket[bytes] = zmq.Context.instance().socket(kind)
         sockets[who] = socket
         socket.setsockopt(zmq.LINGER, 0)
         if who:
