@@ -24,7 +24,16 @@ from services.runtime.status import ChainStatus
 from services.runtime.topology import Topology, TopologyError
 
 from .options import Json, TopologyFile, seconds
-from .terminal import account_line, complain, exit_status, fail, out, print_json, status_table
+from .terminal import (
+    account_line,
+    complain,
+    exit_status,
+    fail,
+    held,
+    out,
+    print_json,
+    status_table,
+)
 from .write import write_results
 
 HERE: tuple[Role, ...] = ("operator", "supervisor", "source", "queue", "worker", "sink")
@@ -305,7 +314,7 @@ def _show_feed(feed: dict[str, int], folder: str) -> None:
         soft_wrap=True,
     )
     if feed["held"]:
-        complain(f"{feed['held']} batches are held; `haadflow hold list {folder}` says why")
+        complain(f"{held(feed['held'])}; `haadflow hold list {folder}` says why")
     if feed["late"]:
         complain(f"{feed['late']} receipts came late and differ from those that are kept")
 

@@ -46,6 +46,11 @@ def print_json(figures: dict[str, Any]) -> None:
     typer.echo(json.dumps(figures, indent=2, ensure_ascii=False))
 
 
+def held(batches: int) -> str:
+    """Say how many batches are held."""
+    return "1 batch is held" if batches == 1 else f"{batches} batches are held"
+
+
 def account_line(account: Account) -> str:
     """Return the account as one equation."""
     sign = "=" if account.closes else "!="
@@ -62,7 +67,7 @@ def account_line(account: Account) -> str:
             f"+ failed {boxes.failed} + open {boxes.open}"
         )
         if boxes.held:
-            line += f"; {boxes.held} batches are held, see `haadflow hold list`"
+            line += f"; {held(boxes.held)}, see `haadflow hold list`"
         if boxes.lost:
             line += f"; lost {boxes.lost}"
     return line
