@@ -63,6 +63,13 @@ class FilesRun:
     """What becomes of a file that holds several images."""
 
     @property
+    def parameters(self) -> dict[str, dict[str, Any]]:
+        """Return the parameters of the stages that run."""
+        if self.refined is not None:
+            return {REFINED: self.refined}
+        return {"boxing": {"algorithm": self.algorithm}}
+
+    @property
     def settings(self) -> dict[str, Any]:
         """Return what a run may not change halfway."""
         always = {
@@ -160,7 +167,7 @@ def chain_for(run: FilesRun, places: Places, *, until_drained: bool) -> Iterator
                 sockets,
                 out=places.out.absolute(),
                 workers=workers_for(os.cpu_count() or 1) | run.workers,
-                parameters={"boxing": {"algorithm": run.algorithm}, REFINED: run.refined or {}},
+                parameters=run.parameters,
                 together=run.together,
                 refined=run.refined is not None,
                 max_pixels=run.max_pixels,
