@@ -76,14 +76,14 @@ def find_bodies(cells: Levels) -> Bodies:
 
     Parameters
     ----------
-    cells : ndarray, float64, (rows, columns)
+    cells : ndarray, float32, (rows, columns)
         Gray levels.
 
     Returns
     -------
     Bodies
     """
-    smooth = np.asarray(cv2.GaussianBlur(cells, (0, 0), BLUR), np.float64)
+    smooth = np.asarray(cv2.GaussianBlur(cells, (0, 0), BLUR), np.float32)
     rows, columns = cells.shape
     edge = find_film_edge(smooth)
     if edge.height > 0.0:

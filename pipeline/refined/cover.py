@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pipeline.compiled import compiled
 
 from .bodies import Mask
-from .lattice import Levels
+from .lattice import Levels, Numbers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +57,7 @@ def cover(
     ----------
     labels : ndarray, uint8, (rows, columns)
         0 outside, regions from 1.
-    levels : ndarray, float64, (rows, columns)
+    levels : ndarray, float32, (rows, columns)
     limits : Limits
 
     Returns
@@ -141,7 +141,9 @@ def _largest_first(
 
 
 @compiled
-def _even(sums: Levels, cells: NDArray[np.int32], most: int, max_error: float) -> NDArray[np.int16]:
+def _even(
+    sums: Numbers, cells: NDArray[np.int32], most: int, max_error: float
+) -> NDArray[np.int16]:
     """Find the largest square from each cell on that keeps within the error.
 
     What is within a square leaves no larger error, so that one step down a diagonal makes the
@@ -160,7 +162,7 @@ def _even(sums: Levels, cells: NDArray[np.int32], most: int, max_error: float) -
 
 
 @compiled
-def _error(sums: Levels, cells: NDArray[np.int32], square: tuple[int, int, int]) -> float:
+def _error(sums: Numbers, cells: NDArray[np.int32], square: tuple[int, int, int]) -> float:
     """Sum the squared differences of a square's cells from their mean; 0 outside the particle."""
     x, y, size = square
     inside = size * size - int(_over(cells, x, y, size, 0))
@@ -250,7 +252,7 @@ def _contact(
 
 
 @compiled
-def _tables(labels: NDArray[np.uint8], levels: Levels) -> tuple[NDArray[np.int32], Levels]:
+def _tables(labels: NDArray[np.uint8], levels: Levels) -> tuple[NDArray[np.int32], Numbers]:
     """Sum over all that lies above and to the left: cells of each region; levels, squares."""
     rows, columns = labels.shape
     count = int(labels.max())

@@ -26,7 +26,7 @@ def settle_edges(labels: NDArray[np.uint8], levels: Levels) -> NDArray[np.uint8]
     ----------
     labels : ndarray, uint8, (rows, columns)
         0 outside the particle.
-    levels : ndarray, float64, (rows, columns)
+    levels : ndarray, float32, (rows, columns)
 
     Returns
     -------

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from pipeline.compiled import compiled
 
-from .lattice import Levels
+from .lattice import Levels, Numbers
 from .ranks import rank
 
 RING = 4
@@ -50,10 +50,10 @@ class Film:
         Standard deviation of the film around it, gray levels.
     """
 
-    terms: Levels
+    terms: Numbers
     spread: float
 
-    def at(self, x: Levels, y: Levels) -> Levels:
+    def at(self, x: Numbers, y: Numbers) -> Levels:
         """Say the film's level at these places, from -1/2 to 1/2 across the frame.
 
         Parameters
@@ -62,7 +62,7 @@ class Film:
 
         Returns
         -------
-        ndarray, float64, (rows, columns)
+        ndarray, float32, (rows, columns)
         """
         return _surface(self.terms, x, y)
 
@@ -72,7 +72,7 @@ def fit_film(cells: Levels) -> Film:
 
     Parameters
     ----------
-    cells : ndarray, float64, (rows, columns)
+    cells : ndarray, float32, (rows, columns)
         Gray levels, smoothed.
 
     Returns
@@ -96,7 +96,7 @@ def fit_film(cells: Levels) -> Film:
     return Film(terms=terms, spread=spread)
 
 
-def _some(cells: Levels) -> tuple[Levels, Levels, Levels]:
+def _some(cells: Levels) -> tuple[Numbers, Numbers, Levels]:
     """Pick some of the cells, evenly: their x, y and levels."""
     rows, columns = cells.shape
     step = max(isqrt(cells.size // ENOUGH), 1)
@@ -106,8 +106,8 @@ def _some(cells: Levels) -> tuple[Levels, Levels, Levels]:
 
 
 @compiled
-def _surface(terms: Levels, x: Levels, y: Levels) -> Levels:
-    levels = np.empty((y.shape[0], x.shape[0]), np.float64)
+def _surface(terms: Numbers, x: Numbers, y: Numbers) -> Levels:
+    levels = np.empty((y.shape[0], x.shape[0]), np.float32)
     for row in range(y.shape[0]):
         down = y[row]
         for column in range(x.shape[0]):
@@ -128,7 +128,7 @@ def level_plane(cells: Levels, wanted: NDArray[np.bool_]) -> Levels:
 
     Returns
     -------
-    ndarray, float64, (rows, columns)
+    ndarray, float32, (rows, columns)
         Its level everywhere.
     """
     rows, columns = cells.shape
@@ -141,19 +141,19 @@ def level_plane(cells: Levels, wanted: NDArray[np.bool_]) -> Levels:
     return _surface(terms, x, y)
 
 
-def centres(cells: int) -> Levels:
+def centres(cells: int) -> Numbers:
     """Centres of so many cells, from -1/2 to 1/2."""
     return (np.arange(cells) + 0.5) / cells - 0.5
 
 
-def _spread_below(off: Levels) -> float:
+def _spread_below(off: Numbers) -> float:
     """Measure the spread from what lies below: above there may be particles."""
     below = -off[off < 0.0]
     return max(1.4826 * rank(below, 0.5), LEAST_SPREAD) if below.size else LEAST_SPREAD
 
 
 @compiled
-def _off(places: tuple[Levels, Levels, Levels], terms: Levels) -> Levels:
+def _off(places: tuple[Numbers, Numbers, Levels], terms: Numbers) -> Numbers:
     """Say how far the levels are above the surface."""
     x, y, levels = places
     off = np.empty(levels.size, np.float64)
@@ -171,9 +171,9 @@ def _off(places: tuple[Levels, Levels, Levels], terms: Levels) -> Levels:
 
 @compiled
 def _follow(
-    places: tuple[Levels, Levels, Levels],
+    places: tuple[Numbers, Numbers, Levels],
     wanted: NDArray[np.bool_],
-    terms: Levels,
+    terms: Numbers,
     effort: tuple[int, int],
     quantile: float,
 ) -> None:
@@ -210,7 +210,7 @@ def _follow(
 
 
 @compiled
-def _solve(normal: Levels, right: Levels) -> None:
+def _solve(normal: Numbers, right: Numbers) -> None:
     """Solve by Cholesky's method, in place; only the lower triangle is read."""
     count = right.shape[0]
     for i in range(count):

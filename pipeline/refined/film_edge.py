@@ -12,7 +12,7 @@ import numpy as np
 
 from pipeline.compiled import compiled
 
-from .lattice import Levels
+from .lattice import Levels, Numbers
 
 DEPTH = 3
 """Cells from the border over which the film's level there is averaged."""
@@ -58,7 +58,7 @@ class FilmEdge:
     off: float = 0.0
     height: float = 0.0
 
-    def at(self, x: Levels, y: Levels) -> Levels:
+    def at(self, x: Numbers, y: Numbers) -> Levels:
         """Say by how much the film is brighter at these places, from -1/2 to 1/2.
 
         Parameters
@@ -67,10 +67,10 @@ class FilmEdge:
 
         Returns
         -------
-        ndarray, float64, (rows, columns)
+        ndarray, float32, (rows, columns)
         """
-        side: Levels = self.across * x[None, :] + self.down * y[:, None] - self.off
-        return np.where(side > 0.0, self.height, 0.0)
+        side: Numbers = self.across * x[None, :] + self.down * y[:, None] - self.off
+        return np.where(side > 0.0, np.float32(self.height), np.float32(0.0))
 
 
 def find_film_edge(cells: Levels) -> FilmEdge:
@@ -81,7 +81,7 @@ def find_film_edge(cells: Levels) -> FilmEdge:
 
     Parameters
     ----------
-    cells : ndarray, float64, (rows, columns)
+    cells : ndarray, float32, (rows, columns)
         Gray levels, smoothed.
     """
     rows, columns = cells.shape
@@ -122,7 +122,7 @@ def _around(cells: Levels) -> Levels:
 
 
 @compiled
-def _jumps(levels: Levels) -> Levels:
+def _jumps(levels: Levels) -> Numbers:
     """Measure how much brighter it is behind each place than before it, around the frame."""
     count = levels.size
     jumps = np.empty(count, np.float64)

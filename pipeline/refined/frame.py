@@ -26,7 +26,7 @@ class Frame:
 
     Parameters
     ----------
-    cells : ndarray, float64, (rows, columns)
+    cells : ndarray, float32, (rows, columns)
         Gray levels 0..255.
     pitch : int
         Parent pixels a side.
@@ -79,4 +79,6 @@ def to_grey(means: Levels, scaling: Scaling) -> Levels:
     span = scaling.high - scaling.low
     grey = (means - scaling.low) * (255.0 / span if span > 0.0 else 0.0)
     # also turns NaN into 0
-    return np.fmin(np.fmax(grey, 0.0, out=grey), 255.0, out=grey)
+    np.fmax(grey, 0.0, out=grey)
+    np.fmin(grey, 255.0, out=grey)
+    return grey

@@ -35,7 +35,7 @@ def grow_inner(
     ----------
     labels : ndarray, uint8, (rows, columns)
         0 outside the particle.
-    steepness : ndarray, float64, (rows, columns)
+    steepness : ndarray, float32, (rows, columns)
         Change of brightness a cell.
     foot : float
         Share of the steepest change at which the slope ends. The first cell counts anyway.

@@ -13,7 +13,11 @@ from numpy.typing import NDArray
 
 from pipeline.compiled import compiled, read_only
 
-Levels = NDArray[np.float64]
+Levels = NDArray[np.float32]
+"""Gray levels of cells: single precision, which is far finer than any picture."""
+
+Numbers = NDArray[np.float64]
+"""Coordinates, terms and sums."""
 
 
 def cell_means(
@@ -34,11 +38,11 @@ def cell_means(
 
     Returns
     -------
-    ndarray, float64, (rows, columns)
+    ndarray, float32, (rows, columns)
         NaN where no pixel is finite.
     """
     pixels = read_only(image)
-    means = np.empty(shape, np.float64)
+    means = np.empty(shape, np.float32)
     if image.dtype.kind in "iu" and image.dtype.itemsize <= 2:
         _of_integers(pixels, origin, pitch, means)
     else:
@@ -135,7 +139,7 @@ def _of_floats(image: NDArray[Any], origin: tuple[int, int], pitch: int, means: 
 
 @compiled
 def _add_finite(
-    line: NDArray[Any], sums: Levels, extremes: tuple[Levels, Levels], counts: NDArray[np.int32]
+    line: NDArray[Any], sums: Numbers, extremes: tuple[Numbers, Numbers], counts: NDArray[np.int32]
 ) -> None:
     highest, lowest = extremes
     for x in range(line.shape[0]):
@@ -149,7 +153,7 @@ def _add_finite(
 
 @compiled
 def _across_finite(
-    sums: Levels, extremes: tuple[Levels, Levels], counts: NDArray[np.int32], means: Levels
+    sums: Numbers, extremes: tuple[Numbers, Numbers], counts: NDArray[np.int32], means: Levels
 ) -> None:
     highest, lowest = extremes
     columns, pitch = sums.shape

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from .bodies import Mask, find_bodies
 from .close_up import Scene
 from .frame import Frame
-from .lattice import Levels
+from .lattice import Numbers
 from .orientation import find_orientation
 from .params import Controls, RefinedParams
 from .particle import LEAST_RISE, Particle, box_particle
@@ -99,7 +99,7 @@ def locate(
         params=params,
         cells=cells,
     )
-    found: list[tuple[Particle, Levels]] = []
+    found: list[tuple[Particle, Numbers]] = []
     for mask in chosen:
         before = [particle.boxes for particle, _ in found]
         found += box_particle(scene, mask, n_elements, controls, before)
@@ -134,7 +134,7 @@ def _off_middle(mask: Mask) -> float:
     return float((y.mean() + 0.5 - rows / 2) ** 2 + (x.mean() + 0.5 - columns / 2) ** 2)
 
 
-def _ranked(found: list[tuple[Particle, Levels]], max_boxes: int | None) -> Located:
+def _ranked(found: list[tuple[Particle, Numbers]], max_boxes: int | None) -> Located:
     """Put all boxes in one order, the best first, and keep as many as are wanted."""
     owners = np.repeat(np.arange(len(found)), [len(gains) for _, gains in found])
     gains = np.concatenate([gains for _, gains in found])
@@ -157,6 +157,6 @@ def _ranked(found: list[tuple[Particle, Levels]], max_boxes: int | None) -> Loca
     return Located(particles=particles, boxes=boxes, regions=regions, owners=owner_of)
 
 
-def _kept(gains: Levels, count: int) -> float:
+def _kept(gains: Numbers, count: int) -> float:
     """Share of what its boxes explain that the first `count` of them explain."""
     return float(gains[:count].sum() / max(float(gains.sum()), 1e-300))

@@ -14,7 +14,7 @@ from pipeline.compiled import compiled
 
 from .bodies import SQUARE, Mask
 from .film import level_plane
-from .lattice import Levels
+from .lattice import Levels, Numbers
 from .params import RefinedParams
 from .ranks import rank
 from .ranks import spread as spread_of
@@ -48,7 +48,7 @@ class Outline:
 
     Parameters
     ----------
-    levels : ndarray, float64, (rows, columns)
+    levels : ndarray, float32, (rows, columns)
         Gray levels above the film, noise averaged out, edges kept.
     mask : ndarray, bool, (rows, columns)
     extent : (x0, y0, x1, y1)
@@ -76,7 +76,7 @@ class Surroundings:
 
     Parameters
     ----------
-    film : ndarray, float64, (rows, columns)
+    film : ndarray, float32, (rows, columns)
         The film's gray levels.
     body, others : ndarray, bool, (rows, columns)
         Where the frame's cells show this particle, and other ones.
@@ -103,7 +103,7 @@ def find_outline(
 
     Parameters
     ----------
-    cells : ndarray, float64, (rows, columns)
+    cells : ndarray, float32, (rows, columns)
         Gray levels.
     surroundings : Surroundings
     params : RefinedParams
@@ -115,20 +115,20 @@ def find_outline(
     """
     body, others = surroundings.body, surroundings.others
     gain, offset = _noise(cells, body, surroundings.most_noise)
-    smooth = np.asarray(cv2.GaussianBlur(cells, (0, 0), 0.8), np.float64)
+    smooth = np.asarray(cv2.GaussianBlur(cells, (0, 0), 0.8), np.float32)
     calm = _average_alike(cells, smooth, (offset, gain), NOISE, WINDOW)
     calm = _average_alike(calm, calm, (offset, gain), NOISE / 2.0, 1)
     wider = cv2.dilate(body.astype(np.uint8), SQUARE, iterations=surroundings.reach)
     near = wider.astype(np.bool_) & ~others
     beside = ~near & ~others
     levels = calm - surroundings.film
-    blurred = np.asarray(cv2.GaussianBlur(levels, (0, 0), SMOOTH), np.float64)
+    blurred = np.asarray(cv2.GaussianBlur(levels, (0, 0), SMOOTH), np.float32)
     spread, highest = surroundings.least_spread, 0.0
     if not body.any():
         return None
     if np.count_nonzero(beside) > 60:
         # a slope is a plane, and where the film ends there is a step: a plane must leave less
-        ground = np.full(cells.shape, rank(blurred[beside], 0.5))
+        ground = np.full_like(cells, rank(blurred[beside], 0.5))
         spread = _spread(blurred, ground, beside)
         # only where the spread decides on the outline
         wide = params.film_spreads * spread > params.faintest * rank(blurred[body], BRIGHT)
@@ -214,7 +214,7 @@ def _noise(cells: Levels, body: Mask, most: float) -> tuple[float, float]:
     return gain * share, max(offset * share, 0.05)
 
 
-def variance(bends: Levels) -> float:
+def variance(bends: Levels | Numbers) -> float:
     """Variance of the noise in second differences, whose own is six times as large."""
     if bends.size <= 20:
         return 0.0
@@ -232,11 +232,11 @@ def _average_alike(
     """
     offset, gain = noise
     rows, columns = cells.shape
-    averaged = np.empty(cells.shape, np.float64)
-    middle = np.empty(columns, np.float64)
-    most = np.empty(columns, np.float64)
-    total = np.empty(columns, np.float64)
-    count = np.empty(columns, np.float64)
+    averaged = np.empty(cells.shape, np.float32)
+    middle = np.empty(columns, np.float32)
+    most = np.empty(columns, np.float32)
+    total = np.empty(columns, np.float32)
+    count = np.empty(columns, np.float32)
     for y in range(rows):
         for x in range(columns):
             middle[x] = like[y, x]

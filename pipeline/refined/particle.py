@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from .bodies import SQUARE, Mask
 from .close_up import Lattice, Scene, lay_lattice, outline_of
 from .cover import Limits, cover
-from .lattice import Levels
+from .lattice import Levels, Numbers
 from .outline import Outline
 from .params import Controls
 from .regions import Regions, find_regions
@@ -70,7 +70,7 @@ def box_particle(
     n_elements: int | None,
     controls: Controls,
     before: list[NDArray[np.int32]],
-) -> list[tuple[Particle, Levels]]:
+) -> list[tuple[Particle, Numbers]]:
     """Box one particle; nothing if its outline cannot be placed. Its boxes' gains go with it.
 
     `before` are the boxes of particles that were boxed before it.
@@ -180,16 +180,16 @@ def _grown(labels: NDArray[np.uint8], cells: int) -> NDArray[np.uint8]:
 
 def _gains(
     levels: Levels, labels: NDArray[np.uint8], boxes: NDArray[np.int32]
-) -> tuple[Levels, float]:
+) -> tuple[Numbers, float]:
     """Measure what each box explains of the particle's squared deviations, and all there are."""
     inside = labels > 0
-    off = np.where(inside, levels - levels[inside].mean(), 0.0)
+    off = np.where(inside, levels - levels[inside].mean(dtype=np.float64), 0.0)
     counts = _sums(inside.astype(np.float64), boxes)
-    gains: Levels = _sums(off, boxes) ** 2 / np.maximum(counts, 1.0)
+    gains: Numbers = _sums(off, boxes) ** 2 / np.maximum(counts, 1.0)
     return gains, float((off * off).sum())
 
 
-def _sums(values: Levels, boxes: NDArray[np.int32]) -> Levels:
+def _sums(values: Numbers, boxes: NDArray[np.int32]) -> Numbers:
     """Sum values (rows, columns) over boxes x, y, size."""
     table = np.asarray(cv2.integral(values), np.float64)
     x, y, size = boxes.T.astype(np.int64)

@@ -20,7 +20,7 @@ from pipeline.kmeans import optimal_thresholds
 from .basins import find_basins
 from .edges import settle_edges, smooth_edges
 from .inner import grow_inner
-from .lattice import Levels
+from .lattice import Levels, Numbers
 from .outline import Outline
 from .params import RefinedParams
 
@@ -79,7 +79,7 @@ def find_regions(outline: Outline, n_elements: int | None, params: RefinedParams
     -------
     Regions
     """
-    smooth = np.asarray(cv2.GaussianBlur(outline.levels, (0, 0), SMOOTH), np.float64)
+    smooth = np.asarray(cv2.GaussianBlur(outline.levels, (0, 0), SMOOTH), np.float32)
     steepness, cost = _steepness(smooth, 0.2 * outline.brightness)
     rise = ceil(STEPS * max(params.rise, params.noise_rise * outline.noise))
     parts, count = find_basins(cost, outline.mask, rise, params.min_region)
@@ -96,7 +96,7 @@ def find_regions(outline: Outline, n_elements: int | None, params: RefinedParams
 @compiled
 def _levels(
     parts: NDArray[np.int32], count: int, smooth: Levels, steepness: Levels
-) -> tuple[Levels, NDArray[np.int64]]:
+) -> tuple[Numbers, NDArray[np.int64]]:
     """Average the level of each basin, its flattest cells above all; return its cells, too."""
     weights = np.zeros(count + 1, np.float64)
     levels = np.zeros(count + 1, np.float64)
@@ -136,12 +136,12 @@ def _steepness(levels: Levels, least: float) -> tuple[Levels, NDArray[np.uint8]]
 
     Returns
     -------
-    steepness : ndarray, float64, (rows, columns)
+    steepness : ndarray, float32, (rows, columns)
     cost : ndarray, uint8, (rows, columns)
         The same in steps.
     """
     rows, columns = levels.shape
-    steepness = np.empty(levels.shape, np.float64)
+    steepness = np.empty(levels.shape, np.float32)
     cost = np.empty(levels.shape, np.uint8)
     for y in range(rows):
         above, below = levels[max(y - 1, 0)], levels[min(y + 1, rows - 1)]
