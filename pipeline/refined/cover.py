@@ -6,15 +6,20 @@ Arrays are (row, column), in cells of the particle's lattice.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.compiled import compiled
 
-from .bodies import Mask
 from .lattice import Levels, Numbers
+
+TAKEN = 255
+"""Stands for a region where a square lies already, and all around the lattice."""
+
+BLOCK = 32
+"""Squares whose contacts are compared at once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,19 +72,38 @@ def cover(
     regions : ndarray, uint8, (N,)
         The commonest region of each.
     """
-    boxes, regions, cells = _largest_first(
+    boxes, regions, held = _largest_first(
         labels,
         levels,
         (limits.least, limits.most),
         (limits.outside, limits.impurity, limits.max_error),
     )
-    order = np.argsort(cells, kind="stable")
-    total = int(np.count_nonzero(labels))
-    missing = total - int(cells.sum())
-    spare = limits.slivers * total - missing
-    drop = int(np.searchsorted(np.cumsum(cells[order]), spare, side="right"))
-    keep = np.sort(order[drop:])
-    return boxes[keep], regions[keep]
+    missing = cv2.countNonZero(labels) - int(held.sum())
+    spare = int(limits.slivers * (missing + int(held.sum()))) - missing
+    return _without_slivers(boxes, regions, held, spare)
+
+
+@compiled
+def _without_slivers(
+    boxes: NDArray[np.int32], regions: NDArray[np.uint8], held: NDArray[np.int32], spare: int
+) -> tuple[NDArray[np.int32], NDArray[np.uint8]]:
+    """Leave out the squares that hold the fewest cells, `spare` in all; of equal ones the first."""
+    counts = np.zeros(int(held.max()) + 1 if held.size else 1, np.int32)
+    for cells in held:
+        counts[cells] += 1
+    # of squares that hold so many cells, how many are left out
+    for cells in range(1, counts.size):
+        counts[cells] = min(counts[cells], max(spare, 0) // cells)
+        spare -= counts[cells] * cells
+    kept = 0
+    for at in range(held.size):
+        if counts[held[at]] > 0:
+            counts[held[at]] -= 1
+            continue
+        boxes[kept, 0], boxes[kept, 1], boxes[kept, 2] = boxes[at, 0], boxes[at, 1], boxes[at, 2]
+        regions[kept] = regions[at]
+        kept += 1
+    return boxes[:kept], regions[:kept]
 
 
 @compiled
@@ -88,52 +112,58 @@ def _largest_first(
     levels: Levels,
     sides: tuple[int, int],
     shares: tuple[float, float, float],
-) -> tuple[NDArray[np.int32], NDArray[np.uint8], NDArray[np.int64]]:
+) -> tuple[NDArray[np.int32], NDArray[np.uint8], NDArray[np.int32]]:
+    """Take the squares; all that is looked up here is [x, y], because y goes first."""
     rows, columns = labels.shape
-    least, most = sides
-    cells, sums = _tables(labels, levels)
-    taken = np.zeros((rows, columns), np.bool_)
+    least, most = max(sides[0], 2), min(sides[1], rows, columns)
+    cells, sums, squares = _tables(labels, levels)
+    free = _free(labels)
+    starts, even = _starts(_even((cells[0], sums, squares), most, shares))
     boxes = np.empty((rows * columns, 3), np.int32)
     regions = np.empty(rows * columns, np.uint8)
-    held = np.empty(rows * columns, np.int64)
-    even = _even(sums, cells, most, shares[2])
+    held = np.empty(rows * columns, np.int32)
     # those that fit, of one size: where, what they hold, and how many of their sides touch
-    places = np.empty((rows * columns, 2), np.int64)
-    inside = np.empty(rows * columns, np.int32)
-    region = np.empty(rows * columns, np.uint8)
-    contact = np.empty(rows * columns, np.int16)
-    number = np.empty((rows, columns), np.int32)
+    places = np.empty((starts.shape[0], 2), np.int32)
+    inside = np.empty(starts.shape[0], np.int32)
+    region = np.empty(starts.shape[0], np.uint8)
+    contact = np.empty(starts.shape[0] + BLOCK, np.int16)
+    number = np.full((columns, rows), -1, np.int32)
     found = 0
-    for size in range(min(most, rows, columns), max(least, 2) - 1, -1):
+    for size in range(most, least - 1, -1):
         fitting = 0
-        number[:] = -1
-        for x in range(columns - size + 1):
-            for y in range(rows - size + 1):
-                if even[y, x] < size or _is_taken(taken, x, y, size):
-                    continue
-                held_here, label = _fitting(cells, (x, y, size), shares)
-                if held_here > 0:
-                    places[fitting] = x, y
-                    inside[fitting] = held_here
-                    region[fitting] = label
-                    contact[fitting] = _contact(labels, taken, (x, y, size), label)
-                    number[y, x] = fitting
-                    fitting += 1
+        for at in range(starts.shape[0]):
+            if even[at] < size:
+                continue
+            x, y = starts[at, 0], starts[at, 1]
+            if free[x + 1, y + 1] == TAKEN:
+                even[at] = 0
+                continue
+            if _is_taken(free, x, y, size):
+                continue
+            held_here, label = _fitting(cells, (x, y, size), shares)
+            if held_here > 0:
+                places[fitting, 0], places[fitting, 1] = x, y
+                inside[fitting] = held_here
+                region[fitting] = label
+                contact[fitting] = _contact(free, (x, y, size), label)
+                number[x, y] = fitting
+                fitting += 1
+        contact[fitting : fitting + BLOCK] = -1
         best = _most(contact, fitting)
         while best >= 0:
-            x, y = places[best]
-            boxes[found] = x, y, size
+            x, y = places[best, 0], places[best, 1]
+            boxes[found, 0], boxes[found, 1], boxes[found, 2] = x, y, size
             regions[found] = region[best]
             held[found] = inside[best]
             found += 1
-            taken[y : y + size, x : x + size] = True
+            free[x + 1 : x + 1 + size, y + 1 : y + 1 + size] = TAKEN
             _drop(number, contact, (x, y, size))
-            _touch_again(labels, taken, (number, region, contact), (x, y, size))
+            _touch_again(free, (number, region, contact), (x, y, size))
             best = _most(contact, fitting)
-    for x in range(columns if least == 1 else 0):
+    for x in range(columns if sides[0] == 1 else 0):
         for y in range(rows):
-            if labels[y, x] > 0 and not taken[y, x]:
-                boxes[found] = x, y, 1
+            if labels[y, x] > 0 and free[x + 1, y + 1] != TAKEN:
+                boxes[found, 0], boxes[found, 1], boxes[found, 2] = x, y, 1
                 regions[found] = labels[y, x]
                 held[found] = 1
                 found += 1
@@ -141,53 +171,113 @@ def _largest_first(
 
 
 @compiled
+def _free(labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Copy the labels, [x + 1, y + 1]: a frame of `TAKEN` around them saves looking for ends."""
+    rows, columns = labels.shape
+    free = np.full((columns + 2, rows + 2), TAKEN, np.uint8)
+    for x in range(columns):
+        for y in range(rows):
+            free[x + 1, y + 1] = labels[y, x]
+    return free
+
+
+@compiled
 def _even(
-    sums: Numbers, cells: NDArray[np.int32], most: int, max_error: float
+    tables: tuple[NDArray[np.int32], Numbers, Numbers],
+    most: int,
+    shares: tuple[float, float, float],
 ) -> NDArray[np.int16]:
     """Find the largest square from each cell on that keeps within the error.
 
-    What is within a square leaves no larger error, so that one step down a diagonal makes the
-    square smaller by one at most.
+    What is within a square leaves no larger error, and holds no more cells outside, so that one
+    step aside or down makes the square smaller by one at most.
     """
-    rows, columns = cells.shape[0] - 1, cells.shape[1] - 1
-    even = np.empty((rows, columns), np.int16)
-    for y in range(rows):
-        for x in range(columns):
-            size = max(even[y - 1, x - 1] - 1, 1) if y > 0 and x > 0 else 1
+    outside, sums, squares = tables
+    columns, rows = sums.shape[0] - 1, sums.shape[1] - 1
+    most_outside = shares[0] * most * most
+    max_error = shares[2]
+    even = np.empty((columns, rows), np.int16)
+    for x in range(columns):
+        for y in range(rows):
+            size = 1
+            if y > 0:
+                size = max(size, even[x, y - 1] - 1)
+            if x > 0:
+                size = max(size, even[x - 1, y] - 1)
+                if y > 0:
+                    size = max(size, even[x - 1, y - 1] - 1)
             last = min(most, rows - y, columns - x)
-            while size < last and _error(sums, cells, (x, y, size + 1)) <= max_error:
+            while size < last:
+                next_x, next_y = x + size + 1, y + size + 1
+                left_out = (
+                    outside[next_x, next_y]
+                    - outside[x, next_y]
+                    - outside[next_x, y]
+                    + outside[x, y]
+                )
+                if left_out > most_outside:
+                    break
+                total = sums[next_x, next_y] - sums[x, next_y] - sums[next_x, y] + sums[x, y]
+                square = (
+                    squares[next_x, next_y]
+                    - squares[x, next_y]
+                    - squares[next_x, y]
+                    + squares[x, y]
+                )
+                inside = (size + 1) * (size + 1) - left_out
+                if inside > 0 and square * inside - total * total > max_error * inside:
+                    break
                 size += 1
-            even[y, x] = size
+            even[x, y] = size
     return even
 
 
 @compiled
-def _error(sums: Numbers, cells: NDArray[np.int32], square: tuple[int, int, int]) -> float:
-    """Sum the squared differences of a square's cells from their mean; 0 outside the particle."""
-    x, y, size = square
-    inside = size * size - int(_over(cells, x, y, size, 0))
-    if inside == 0:
-        return 0.0
-    total = _over(sums, x, y, size, 0)
-    return _over(sums, x, y, size, 1) - total * total / inside
+def _starts(even: NDArray[np.int16]) -> tuple[NDArray[np.int32], NDArray[np.int16]]:
+    """List the cells where a square of two or more may begin, x and y, and how large it may be."""
+    columns, rows = even.shape
+    starts = np.empty((columns * rows, 2), np.int32)
+    sizes = np.empty(columns * rows, np.int16)
+    count = 0
+    for x in range(columns):
+        for y in range(rows):
+            starts[count, 0], starts[count, 1] = x, y
+            sizes[count] = even[x, y]
+            count += int(even[x, y] > 1)
+    return starts[:count], sizes[:count]
 
 
 @compiled
-def _is_taken(taken: Mask, x: int, y: int, size: int) -> bool:
+def _is_taken(free: NDArray[np.uint8], x: int, y: int, size: int) -> bool:
     """Look at the corners: what is taken is not smaller, so it covers one of them or nothing."""
-    last_y, last_x = y + size - 1, x + size - 1
-    return bool(taken[y, x] or taken[last_y, x] or taken[y, last_x] or taken[last_y, last_x])
+    return bool(
+        (free[x + 1, y + 1] == TAKEN)
+        | (free[x + size, y + 1] == TAKEN)
+        | (free[x + 1, y + size] == TAKEN)
+        | (free[x + size, y + size] == TAKEN)
+    )
 
 
 @compiled
 def _most(contact: NDArray[np.int16], count: int) -> int:
-    """Find the first of those that touch most; -1 if none is left."""
+    """Find the first of those that touch most; -1 if none is left.
+
+    Blocks first: their maximum is taken many numbers at a time. Behind `count` lies a block of -1.
+    """
     best = -1
-    most = -1
-    for at in range(count):
-        if contact[at] > most:
-            most = contact[at]
-            best = at
+    most = np.int16(-1)
+    for start in range(0, count, BLOCK):
+        block = contact[start : start + BLOCK]
+        highest = np.int16(-1)
+        for at in range(BLOCK):
+            highest = max(highest, block[at])
+        if highest > most:
+            most = highest
+            best = start
+    if best < 0:
+        return -1
+    while contact[best] != most:
+        best += 1
     return best
 
 
@@ -196,84 +286,79 @@ def _drop(
     number: NDArray[np.int32], contact: NDArray[np.int16], square: tuple[int, int, int]
 ) -> None:
     """Forget the squares of this size that overlap the one just taken: they touch -1 cells."""
-    rows, columns = number.shape
+    columns, rows = number.shape
     x, y, size = square
-    for row in range(max(y - size + 1, 0), min(y + size, rows)):
-        for column in range(max(x - size + 1, 0), min(x + size, columns)):
-            if number[row, column] >= 0:
-                contact[number[row, column]] = -1
-                number[row, column] = -1
+    first, last = max(y - size + 1, 0), min(y + size, rows)
+    for column in range(max(x - size + 1, 0), min(x + size, columns)):
+        for row in range(first, last):
+            if number[column, row] >= 0:
+                contact[number[column, row]] = -1
+                number[column, row] = -1
 
 
 @compiled
 def _touch_again(
-    labels: NDArray[np.uint8],
-    taken: Mask,
+    free: NDArray[np.uint8],
     fitting: tuple[NDArray[np.int32], NDArray[np.uint8], NDArray[np.int16]],
     square: tuple[int, int, int],
 ) -> None:
     """Measure again what squares of this size touch that lie beside the one just taken."""
     number, region, contact = fitting
-    rows, columns = labels.shape
+    columns, rows = number.shape
     x, y, size = square
-    for off in range(1 - size, size):
-        for row, column in (
-            (y - size, x + off),
-            (y + size, x + off),
-            (y + off, x - size),
-            (y + off, x + size),
-        ):
-            if not (0 <= row <= rows - size and 0 <= column <= columns - size):
-                continue
-            at = number[row, column]
-            if at >= 0:
-                contact[at] = _contact(labels, taken, (column, row, size), region[at])
+    for column in (x - size, x + size):
+        if 0 <= column <= columns - size:
+            for row in range(max(y - size + 1, 0), min(y + size, rows - size + 1)):
+                at = number[column, row]
+                if at >= 0:
+                    contact[at] = _contact(free, (column, row, size), region[at])
+    for row in (y - size, y + size):
+        if 0 <= row <= rows - size:
+            for column in range(max(x - size + 1, 0), min(x + size, columns - size + 1)):
+                at = number[column, row]
+                if at >= 0:
+                    contact[at] = _contact(free, (column, row, size), region[at])
 
 
 @compiled
-def _contact(
-    labels: NDArray[np.uint8], taken: Mask, square: tuple[int, int, int], region: int
-) -> int:
+def _contact(free: NDArray[np.uint8], square: tuple[int, int, int], region: int) -> int:
     """Count the cells around a square that are taken or of another region."""
-    rows, columns = labels.shape
     x, y, size = square
     contact = 0
-    for along in range(size):
-        for row, column in (
-            (y - 1, x + along),
-            (y + size, x + along),
-            (y + along, x - 1),
-            (y + along, x + size),
-        ):
-            within = 0 <= row < rows and 0 <= column < columns
-            if not within or taken[row, column] or labels[row, column] != region:
-                contact += 1
+    before, after = free[x], free[x + size + 1]
+    for row in range(y + 1, y + 1 + size):
+        contact += (before[row] != region) + (after[row] != region)
+    for column in range(x + 1, x + 1 + size):
+        contact += (free[column, y] != region) + (free[column, y + size + 1] != region)
     return contact
 
 
 @compiled
-def _tables(labels: NDArray[np.uint8], levels: Levels) -> tuple[NDArray[np.int32], Numbers]:
-    """Sum over all that lies above and to the left: cells of each region; levels, squares."""
+def _tables(
+    labels: NDArray[np.uint8], levels: Levels
+) -> tuple[NDArray[np.int32], Numbers, Numbers]:
+    """Sum over all that lies to the left and above: cells of each region; levels, squares."""
     rows, columns = labels.shape
     count = int(labels.max())
-    cells = np.zeros((rows + 1, columns + 1, count + 1), np.int32)
-    sums = np.zeros((rows + 1, columns + 1, 2), np.float64)
-    line = np.zeros(count + 1, np.int32)
-    for y in range(rows):
-        line[:] = 0
+    cells = np.zeros((count + 1, columns + 1, rows + 1), np.int32)
+    sums = np.zeros((columns + 1, rows + 1), np.float64)
+    squares = np.zeros((columns + 1, rows + 1), np.float64)
+    for x in range(columns):
         first = 0.0
         second = 0.0
-        for x in range(columns):
-            label = labels[y, x]
-            line[label] += 1
-            if label > 0:
-                first += levels[y, x]
-                second += levels[y, x] * levels[y, x]
-            for region in range(count + 1):
-                cells[y + 1, x + 1, region] = cells[y, x + 1, region] + line[region]
-            sums[y + 1, x + 1, 0] = sums[y, x + 1, 0] + first
-            sums[y + 1, x + 1, 1] = sums[y, x + 1, 1] + second
-    return cells, sums
+        for y in range(rows):
+            level = np.float64(levels[y, x]) if labels[y, x] > 0 else 0.0
+            first += level
+            second += level * level
+            sums[x + 1, y + 1] = sums[x, y + 1] + first
+            squares[x + 1, y + 1] = squares[x, y + 1] + second
+        for region in range(count + 1):
+            before, here = cells[region, x], cells[region, x + 1]
+            so_far = np.int32(0)
+            for y in range(rows):
+                so_far += np.int32(labels[y, x] == region)
+                here[y + 1] = before[y + 1] + so_far
+    return cells, sums, squares
 
 
 @compiled
@@ -282,29 +367,23 @@ def _fitting(
 ) -> tuple[int, int]:
     """Count the cells inside the particle, and find their commonest region; 0 if no box fits."""
     x, y, size = square
-    outside, impurity, _ = shares
     area = size * size
-    inside = area - int(_over(cells, x, y, size, 0))
-    if inside == 0 or inside < (1.0 - outside) * area:
+    inside = area - _over(cells[0], x, y, size)
+    if inside == 0 or inside < (1.0 - shares[0]) * area:
         return 0, 0
     best = 0
     commonest = 0
-    for region in range(1, cells.shape[2]):
-        here = int(_over(cells, x, y, size, region))
+    for region in range(1, cells.shape[0]):
+        here = _over(cells[region], x, y, size)
         if here > best:
             best = here
             commonest = region
-    if best < (1.0 - impurity) * inside:
+    if best < (1.0 - shares[1]) * inside:
         return 0, 0
     return inside, commonest
 
 
 @compiled
-def _over(table: NDArray[Any], x: int, y: int, size: int, what: int) -> float:
+def _over(table: NDArray[np.int32], x: int, y: int, size: int) -> int:
     """Sum over a square, out of the table of sums."""
-    return float(
-        table[y + size, x + size, what]
-        - table[y, x + size, what]
-        - table[y + size, x, what]
-        + table[y, x, what]
-    )
+    return int(table[x + size, y + size] - table[x, y + size] - table[x + size, y] + table[x, y])
