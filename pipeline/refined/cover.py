@@ -160,14 +160,29 @@ def _largest_first(
             _drop(number, contact, (x, y, size))
             _touch_again(free, (number, region, contact), (x, y, size))
             best = _most(contact, fitting)
-    for x in range(columns if sides[0] == 1 else 0):
+    if sides[0] == 1:
+        found = _singles(labels, free, (boxes, regions, held), found)
+    return boxes[:found].copy(), regions[:found].copy(), held[:found].copy()
+
+
+@compiled
+def _singles(
+    labels: NDArray[np.uint8],
+    free: NDArray[np.uint8],
+    squares: tuple[NDArray[np.int32], NDArray[np.uint8], NDArray[np.int32]],
+    found: int,
+) -> int:
+    """Take what is left cell by cell, and say how many squares there are then."""
+    boxes, regions, held = squares
+    rows, columns = labels.shape
+    for x in range(columns):
         for y in range(rows):
             if labels[y, x] > 0 and free[x + 1, y + 1] != TAKEN:
                 boxes[found, 0], boxes[found, 1], boxes[found, 2] = x, y, 1
                 regions[found] = labels[y, x]
                 held[found] = 1
                 found += 1
-    return boxes[:found].copy(), regions[:found].copy(), held[:found].copy()
+    return found
 
 
 @compiled
