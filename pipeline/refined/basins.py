@@ -85,18 +85,21 @@ def _flood(cost: NDArray[np.uint8], mask: Mask, rise: int, least: int) -> NDArra
         count = 0
         lowest = LEVELS
         home = cell
-        for turn in range(4):
-            row = y + int(turn == 0) - int(turn == 1)
-            column = x + int(turn == 2) - int(turn == 3)
-            beside = row * columns + column
-            if not (0 <= row < rows and 0 <= column < columns) or basins[beside] < 0:
+        for beside, there in (
+            (cell + columns, y + 1 < rows),
+            (cell - columns, y > 0),
+            (cell + 1, x + 1 < columns),
+            (cell - 1, x > 0),
+        ):
+            if not there or basins[beside] < 0:
                 continue
             root = _root(basins, beside)
-            roots[count] = root
-            count += 1
             if flat[beside] < lowest:
                 lowest = flat[beside]
                 home = root
+            if count == 0 or root != roots[count - 1]:
+                roots[count] = root
+                count += 1
         basins[cell] = home
         area[home] += 1
         for i in range(1, count):

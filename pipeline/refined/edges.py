@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pipeline.compiled import compiled
 
 from .bodies import Mask
-from .lattice import Levels
+from .lattice import Levels, Numbers
 
 AROUND = 2
 """Cells to each side in which a region's level is measured."""
@@ -35,21 +35,24 @@ def settle_edges(labels: NDArray[np.uint8], levels: Levels) -> NDArray[np.uint8]
     rows, columns = labels.shape
     between = _between(labels)
     settled = labels.copy()
+    near = np.empty(256, np.float64)
+    sums = np.empty((2, 256), np.float64)
+    counts = np.empty((2, 256), np.int32)
     for y in range(rows):
         for x in range(columns):
             if not between[y, x]:
                 continue
+            _levels_near((labels, levels, between), (y, x), (sums, counts), near)
             nearest = np.inf
             for turn in range(5):
                 row = y + int(turn == 1) - int(turn == 2)
                 column = x + int(turn == 3) - int(turn == 4)
                 if not (0 <= row < rows and 0 <= column < columns) or labels[row, column] == 0:
                     continue
-                label = labels[row, column]
-                off = abs(levels[y, x] - _level_near(labels, levels, between, (y, x, label)))
+                off = abs(levels[y, x] - near[labels[row, column]])
                 if off < nearest:
                     nearest = off
-                    settled[y, x] = label
+                    settled[y, x] = labels[row, column]
     return settled
 
 
@@ -68,38 +71,37 @@ def smooth_edges(labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """
     rows, columns = labels.shape
     smoothed = labels.copy()
-    around = np.empty(9, np.uint8)
+    counts = np.zeros(256, np.int32)
     for y in range(rows):
         for x in range(columns):
             here = labels[y, x]
             if here == 0:
                 continue
             alike = True
-            at = 0
+            highest = here
             for row in (max(y - 1, 0), y, min(y + 1, rows - 1)):
                 for column in (max(x - 1, 0), x, min(x + 1, columns - 1)):
-                    around[at] = labels[row, column]
-                    alike &= around[at] == here
-                    at += 1
-            if not alike:
-                middle = _middle(around)
-                smoothed[y, x] = middle if middle > 0 else here
+                    counts[labels[row, column]] += 1
+                    alike &= labels[row, column] == here
+                    highest = max(highest, labels[row, column])
+            if alike:
+                counts[here] = 0
+                continue
+            middle = _middle(counts, highest)
+            smoothed[y, x] = middle if middle > 0 else here
     return smoothed
 
 
 @compiled
-def _middle(values: NDArray[np.uint8]) -> np.uint8:
-    """Return the middle one of an odd number of values."""
-    half = values.size // 2
-    middle: np.uint8 = values[0]
-    for at in range(values.size):
-        below = 0
-        alike = 0
-        for other in range(values.size):
-            below += values[other] < values[at]
-            alike += values[other] == values[at]
-        if below <= half < below + alike:
-            middle = values[at]
+def _middle(counts: NDArray[np.int32], highest: int) -> int:
+    """Return the middle one of nine labels, of which these are the counts, and forget them."""
+    middle = -1
+    below = 0
+    for label in range(highest + 1):
+        below += counts[label]
+        counts[label] = 0
+        if middle < 0 and below > 4:
+            middle = label
     return middle
 
 
@@ -120,25 +122,32 @@ def _between(labels: NDArray[np.uint8]) -> Mask:
 
 
 @compiled
-def _level_near(
-    labels: NDArray[np.uint8], levels: Levels, between: Mask, place: tuple[int, int, int]
-) -> float:
-    """Average a region's cells near y, x: those away from its edge if there are any."""
-    y, x, label = place
-    inner = 0.0
-    outer = 0.0
-    inside = 0
-    others = 0
-    for row in range(max(y - AROUND, 0), min(y + AROUND + 1, labels.shape[0])):
-        for column in range(max(x - AROUND, 0), min(x + AROUND + 1, labels.shape[1])):
-            if labels[row, column] != label or (row == y and column == x):
-                continue
-            if between[row, column]:
-                outer += levels[row, column]
-                others += 1
-            else:
-                inner += levels[row, column]
-                inside += 1
-    if inside > 0:
-        return inner / inside
-    return outer / others if others > 0 else np.inf
+def _levels_near(
+    cells: tuple[NDArray[np.uint8], Levels, Mask],
+    place: tuple[int, int],
+    totals: tuple[Numbers, NDArray[np.int32]],
+    near: Numbers,
+) -> None:
+    """Average each region's cells near y, x: those away from its edge if there are any."""
+    labels, levels, between = cells
+    y, x = place
+    sums, counts = totals
+    top, bottom = max(y - AROUND, 0), min(y + AROUND + 1, labels.shape[0])
+    left, right = max(x - AROUND, 0), min(x + AROUND + 1, labels.shape[1])
+    for row in range(top, bottom):
+        for column in range(left, right):
+            label = labels[row, column]
+            sums[0, label], sums[1, label] = 0.0, 0.0
+            counts[0, label], counts[1, label] = 0, 0
+    for row in range(top, bottom):
+        for column in range(left, right):
+            if row != y or column != x:
+                edge = int(between[row, column])
+                sums[edge, labels[row, column]] += levels[row, column]
+                counts[edge, labels[row, column]] += 1
+    for row in range(max(y - 1, 0), min(y + 2, labels.shape[0])):
+        for column in range(max(x - 1, 0), min(x + 2, labels.shape[1])):
+            label = labels[row, column]
+            edge = int(counts[0, label] == 0)
+            known = counts[edge, label] > 0
+            near[label] = sums[edge, label] / counts[edge, label] if known else np.inf

@@ -46,6 +46,8 @@ def grow_inner(
     nested : bool
         Whether a region lies within another one.
     """
+    if labels.max() <= 1:
+        return labels, False
     parts, count = _parts(labels)
     depth = _depths(parts, count)
     if depth.max() <= 1:

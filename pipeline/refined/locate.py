@@ -101,8 +101,7 @@ def locate(
     )
     found: list[tuple[Particle, Numbers]] = []
     for mask in chosen:
-        before = [particle.boxes for particle, _ in found]
-        found += box_particle(scene, mask, n_elements, controls, before)
+        found += box_particle(scene, mask, n_elements, controls, [one.boxes for one, _ in found])
     if not found:
         return (
             "too noisy: no outline can be placed: what is brightest is "
@@ -114,9 +113,14 @@ def locate(
 
 
 def _on_border(masks: tuple[Mask, ...]) -> float:
-    whole = np.any(masks, axis=0)
-    border = np.concatenate([whole[0], whole[-1], whole[1:-1, 0], whole[1:-1, -1]])
-    return float(border.mean())
+    """Say which share of the frame's border particles cover; no cell has two."""
+    rows, columns = masks[0].shape
+    covered = sum(
+        np.count_nonzero(line)
+        for mask in masks
+        for line in (mask[0], mask[-1], mask[1:-1, 0], mask[1:-1, -1])
+    )
+    return float(covered / (2 * (rows + columns) - 4))
 
 
 def _chosen(masks: tuple[Mask, ...], controls: Controls) -> tuple[Mask, ...]:
@@ -136,6 +140,10 @@ def _off_middle(mask: Mask) -> float:
 
 def _ranked(found: list[tuple[Particle, Numbers]], max_boxes: int | None) -> Located:
     """Put all boxes in one order, the best first, and keep as many as are wanted."""
+    if len(found) == 1 and max_boxes is None:
+        only = found[0][0]
+        owners = np.zeros(len(only.boxes), np.int32)
+        return Located(particles=(only,), boxes=only.boxes, regions=only.regions, owners=owners)
     owners = np.repeat(np.arange(len(found)), [len(gains) for _, gains in found])
     gains = np.concatenate([gains for _, gains in found])
     order = np.argsort(-gains, kind="stable")[:max_boxes]

@@ -12,6 +12,8 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.compiled import compiled
+
 Number = TypeVar("Number", bound=np.generic)
 
 
@@ -47,25 +49,21 @@ class Orientation:
 
     def do_boxes(self, boxes: NDArray[np.int32], height: int, width: int) -> NDArray[np.int32]:
         """Bring boxes x, y, size of a picture of `height` x `width` into this orientation."""
+        turned = boxes.copy()
         x, y, size = boxes.T
-        if self.across:
-            x = width - x - size
-        if self.down:
-            y = height - y - size
-        if self.transposed:
-            x, y = y, x
-        return np.stack([x, y, size], axis=1).astype(np.int32)
+        first, second = (1, 0) if self.transposed else (0, 1)
+        turned[:, first] = width - x - size if self.across else x
+        turned[:, second] = height - y - size if self.down else y
+        return turned
 
     def undo_boxes(self, boxes: NDArray[np.int32], height: int, width: int) -> NDArray[np.int32]:
         """Bring boxes x, y, size back into a picture of `height` x `width`."""
-        x, y, size = boxes.T
-        if self.transposed:
-            x, y = y, x
-        if self.across:
-            x = width - x - size
-        if self.down:
-            y = height - y - size
-        return np.stack([x, y, size], axis=1).astype(np.int32)
+        turned = boxes.copy()
+        size = boxes[:, 2]
+        x, y = (boxes[:, 1], boxes[:, 0]) if self.transposed else (boxes[:, 0], boxes[:, 1])
+        turned[:, 0] = width - x - size if self.across else x
+        turned[:, 1] = height - y - size if self.down else y
+        return turned
 
 
 def find_orientation(cells: NDArray[np.uint8]) -> Orientation:
@@ -75,14 +73,33 @@ def find_orientation(cells: NDArray[np.uint8]) -> Orientation:
     ----------
     cells : ndarray, uint8, (rows, columns)
     """
-    levels = cells.astype(np.int64)
-    rows, columns = levels.shape
+    across, down, transposed = _most_brightness(cells)
+    return Orientation(across=across, down=down, transposed=transposed)
+
+
+@compiled
+def _most_brightness(cells: NDArray[np.uint8]) -> tuple[bool, bool, bool]:
+    """Compare the sides in whole numbers, so that a turned picture compares alike."""
+    rows, columns = cells.shape
+    of_rows = np.zeros(rows, np.int64)
+    of_columns = np.zeros(columns, np.int64)
+    for y in range(rows):
+        line = cells[y]
+        total = 0
+        for x in range(columns):
+            total += int(line[x])
+            of_columns[x] += int(line[x])
+        of_rows[y] = total
     # as far from the middle as they are: a sum over halves alone forgets the line between them
-    along = 2 * np.arange(columns) - (columns - 1)
-    across = bool((levels.sum(axis=0) * along).sum() > 0)
-    below = 2 * np.arange(rows) - (rows - 1)
-    down = bool((levels.sum(axis=1) * below).sum() > 0)
-    turned = Orientation(across=across, down=down, transposed=False).apply(levels)
-    upper_right = int((turned.sum(axis=0) ** 2).sum()) * columns
-    lower_left = int((turned.sum(axis=1) ** 2).sum()) * rows
-    return Orientation(across=across, down=down, transposed=lower_left > upper_right)
+    to_the_right = 0
+    upper_right = 0
+    for x in range(columns):
+        to_the_right += int(of_columns[x]) * (2 * x - (columns - 1))
+        upper_right += int(of_columns[x]) ** 2
+    below = 0
+    lower_left = 0
+    for y in range(rows):
+        below += int(of_rows[y]) * (2 * y - (rows - 1))
+        lower_left += int(of_rows[y]) ** 2
+    transposed = lower_left * rows > upper_right * columns
+    return bool(to_the_right > 0), bool(below > 0), bool(transposed)

@@ -12,6 +12,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.compiled import compiled
+
 from .bodies import SQUARE, Mask
 from .close_up import Lattice, Scene, lay_lattice, outline_of
 from .cover import Limits, cover
@@ -83,14 +85,14 @@ def box_particle(
         return []
     regions = find_regions(outline, n_elements, params)
     labels = regions.labels
-    area = int(np.count_nonzero(labels))
+    area = cv2.countNonZero(labels)
     if controls.margin_px:
         grown = ceil(controls.margin_px / lattice.pitch)
         labels = _grown(labels, grown)
     theirs = _boxed_before(scene, lattice, before)
     if theirs is not None:
         labels = np.where(theirs, 0, labels).astype(np.uint8)
-    _, _, across, down = cv2.boundingRect((labels > 0).astype(np.uint8))
+    _, _, across, down = cv2.boundingRect(labels)
     smallest, largest = controls.sides_px()
     limits = Limits(
         least=max(ceil(smallest / lattice.pitch), 1),
@@ -106,9 +108,9 @@ def box_particle(
         slivers=params.slivers,
     )
     cells, region_of = cover(labels, outline.levels, limits)
-    if theirs is not None and len(cells):
+    if theirs is not None:
         # a box may stick out of its particle by a few cells
-        apart = _sums(theirs.astype(np.float64), cells) == 0.0
+        apart = _are_apart(theirs, cells)
         cells, region_of = cells[apart], region_of[apart]
     if not len(cells):
         return []
@@ -163,7 +165,7 @@ def _max_error(scene: Scene, outline: Outline, regions: Regions, pitch: int) -> 
     be smaller; also where brightness tells less of the edges, as a core shows through its shell.
     """
     params = scene.params
-    area = int(np.count_nonzero(regions.labels))
+    area = cv2.countNonZero(regions.labels)
     error = params.max_error * outline.brightness**2 * area / 1000.0
     if pitch <= FEW_PIXELS:
         error *= min(area / (FILLED * params.cells**2), 1.0) ** 1.5
@@ -178,21 +180,55 @@ def _grown(labels: NDArray[np.uint8], cells: int) -> NDArray[np.uint8]:
     return labels
 
 
+@compiled
 def _gains(
     levels: Levels, labels: NDArray[np.uint8], boxes: NDArray[np.int32]
 ) -> tuple[Numbers, float]:
     """Measure what each box explains of the particle's squared deviations, and all there are."""
-    inside = labels > 0
-    off = np.where(inside, levels - levels[inside].mean(dtype=np.float64), 0.0)
-    counts = _sums(inside.astype(np.float64), boxes)
-    gains: Numbers = _sums(off, boxes) ** 2 / np.maximum(counts, 1.0)
-    return gains, float((off * off).sum())
+    off, squares = _deviations(levels, labels)
+    gains = np.empty(boxes.shape[0], np.float64)
+    for at in range(boxes.shape[0]):
+        x0, y0, size = boxes[at, 0], boxes[at, 1], boxes[at, 2]
+        total = 0.0
+        inside = 0
+        for y in range(y0, y0 + size):
+            for x in range(x0, x0 + size):
+                total += off[y, x]
+                inside += int(labels[y, x] > 0)
+        gains[at] = total * total / max(inside, 1)
+    return gains, squares
 
 
-def _sums(values: Numbers, boxes: NDArray[np.int32]) -> Numbers:
-    """Sum values (rows, columns) over boxes x, y, size."""
-    table = np.asarray(cv2.integral(values), np.float64)
-    x, y, size = boxes.T.astype(np.int64)
-    return np.asarray(
-        table[y + size, x + size] - table[y, x + size] - table[y + size, x] + table[y, x]
-    )
+@compiled
+def _deviations(levels: Levels, labels: NDArray[np.uint8]) -> tuple[Numbers, float]:
+    """Take the particle's mean from its cells, nothing elsewhere; and sum their squares."""
+    rows, columns = labels.shape
+    total = 0.0
+    count = 0
+    for y in range(rows):
+        for x in range(columns):
+            if labels[y, x] > 0:
+                total += levels[y, x]
+                count += 1
+    mean = total / max(count, 1)
+    off = np.zeros((rows, columns), np.float64)
+    squares = 0.0
+    for y in range(rows):
+        for x in range(columns):
+            if labels[y, x] > 0:
+                off[y, x] = levels[y, x] - mean
+                squares += off[y, x] * off[y, x]
+    return off, squares
+
+
+@compiled
+def _are_apart(theirs: Mask, boxes: NDArray[np.int32]) -> Mask:
+    """Say which boxes touch no cell of others."""
+    apart = np.ones(boxes.shape[0], np.bool_)
+    for at in range(boxes.shape[0]):
+        x0, y0, size = boxes[at, 0], boxes[at, 1], boxes[at, 2]
+        for y in range(y0, y0 + size):
+            for x in range(x0, x0 + size):
+                if theirs[y, x]:
+                    apart[at] = False
+    return apart

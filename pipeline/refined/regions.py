@@ -122,12 +122,24 @@ def _numbers(grey: NDArray[np.int64], area: NDArray[np.int64], most: int, spread
     return numbers
 
 
+@compiled
 def _numbered(labels: Labels) -> tuple[Labels, int]:
     """Give the regions that are left numbers without gaps."""
-    there = np.flatnonzero(np.bincount(labels.ravel(), minlength=2)[1:]) + 1
     number = np.zeros(256, np.uint8)
-    number[there] = np.arange(1, len(there) + 1)
-    return number[labels], len(there)
+    for y in range(labels.shape[0]):
+        for x in range(labels.shape[1]):
+            number[labels[y, x]] = 1
+    number[0] = 0
+    count = 0
+    for label in range(1, 256):
+        if number[label] > 0:
+            count += 1
+            number[label] = count
+    numbered = np.empty_like(labels)
+    for y in range(labels.shape[0]):
+        for x in range(labels.shape[1]):
+            numbered[y, x] = number[labels[y, x]]
+    return numbered, count
 
 
 @compiled
@@ -170,15 +182,27 @@ def _steepness(levels: Levels, least: float) -> tuple[Levels, NDArray[np.uint8]]
 
 def _thresholds(histogram: NDArray[np.int64], most: int, spread: float) -> tuple[int, ...]:
     """Split the basins' levels in as few groups as are even enough, at most `most`."""
-    levels = np.arange(256)
     thresholds: tuple[int, ...] = ()
     for k in range(1, most + 1):
-        thresholds = optimal_thresholds(histogram, k)
-        starts = (0, *thresholds)
-        counts = np.maximum(np.add.reduceat(histogram, starts), 1)
-        means = np.add.reduceat(histogram * levels, starts) / counts
-        squares = np.add.reduceat(histogram * levels * levels, starts) / counts
-        deviations = np.sqrt(np.maximum(squares - means * means, 0.0))
-        if (deviations < spread * np.maximum(means, 30.0)).all():
+        thresholds = optimal_thresholds(histogram, k) if k > 1 else ()
+        if _are_even(histogram, np.array((0, *thresholds, 256)), spread):
             break
     return thresholds
+
+
+@compiled
+def _are_even(histogram: NDArray[np.int64], ends: NDArray[np.int64], spread: float) -> bool:
+    """Say whether the levels of each group differ little, beside what they are."""
+    for group in range(ends.size - 1):
+        count = 0
+        total = 0
+        squares = 0
+        for level in range(ends[group], ends[group + 1]):
+            count += int(histogram[level])
+            total += int(histogram[level]) * level
+            squares += int(histogram[level]) * level * level
+        mean = float(total) / float(max(count, 1))
+        deviation = np.sqrt(max(float(squares) / float(max(count, 1)) - mean * mean, 0.0))
+        if deviation >= spread * max(mean, 30.0):
+            return False
+    return True
