@@ -165,7 +165,7 @@ def test_squares_are_those_that_a_search_of_every_place_finds(seed: int) -> None
 
 def test_slivers_are_left_out_as_long_as_enough_is_covered() -> None:
     labels = disc(30, 12.0).astype(np.uint8)
-    levels = np.zeros(labels.shape)
+    levels = np.zeros(labels.shape, np.float32)
     whole, _ = cover(labels, levels, LIMITS)
     some, _ = cover(labels, levels, replace(LIMITS, slivers=0.05))
     area = np.count_nonzero(labels)

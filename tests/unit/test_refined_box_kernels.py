@@ -1,0 +1,136 @@
+"""What the refined method counts for its boxes, each kernel beside plain words."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from pipeline.refined.cover import _without_slivers
+from pipeline.refined.edges import AROUND, _between, settle_edges, smooth_edges
+from pipeline.refined.orientation import Orientation, find_orientation
+from pipeline.refined.particle import _are_apart, _gains
+from pipeline.refined.regions import _are_even
+
+
+def blocks(seed: int, regions: int = 4) -> NDArray[np.uint8]:
+    rng = np.random.default_rng(seed)
+    return rng.integers(0, regions, (9, 11)).astype(np.uint8).repeat(3, 0).repeat(3, 1)
+
+
+def some_boxes(seed: int, count: int = 40) -> NDArray[np.int32]:
+    rng = np.random.default_rng(seed)
+    sizes = rng.integers(1, 6, count)
+    return np.stack([rng.integers(0, 28, count), rng.integers(0, 22, count), sizes], axis=1).astype(
+        np.int32
+    )
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_box_explains_its_sum_squared_over_its_cells(seed: int) -> None:
+    labels = blocks(seed)
+    levels = np.random.default_rng(seed).normal(size=labels.shape).astype(np.float32)
+    boxes = some_boxes(seed)
+    gains, total = _gains(levels, labels, boxes)
+    inside = labels > 0
+    off = np.where(inside, levels - levels[inside].mean(dtype=np.float64), 0.0)
+    assert total == pytest.approx((off**2).sum())
+    for gain, (x, y, size) in zip(gains, boxes.tolist(), strict=True):
+        here = slice(y, y + size), slice(x, x + size)
+        assert gain == pytest.approx(off[here].sum() ** 2 / max(inside[here].sum(), 1), abs=1e-12)
+
+
+def test_boxes_are_apart_that_touch_no_cell_of_others() -> None:
+    theirs = blocks(1) == 2
+    boxes = some_boxes(2)
+    expected = [not theirs[y : y + size, x : x + size].any() for x, y, size in boxes.tolist()]
+    assert _are_apart(theirs, boxes).tolist() == expected
+    assert 0 < sum(expected) < len(expected)
+
+
+@pytest.mark.parametrize("spare", [-3, 0, 1, 7, 20, 1000])
+def test_those_are_left_out_that_hold_the_fewest_cells(spare: int) -> None:
+    rng = np.random.default_rng(5)
+    held = rng.integers(1, 9, 60).astype(np.int32)
+    boxes = rng.integers(0, 50, (60, 3)).astype(np.int32)
+    regions = rng.integers(1, 5, 60).astype(np.uint8)
+    order = np.argsort(held, kind="stable")
+    drop = int(np.searchsorted(np.cumsum(held[order]), spare, side="right"))
+    keep = np.sort(order[drop:])
+    kept, of = _without_slivers(boxes.copy(), regions.copy(), held, spare)
+    assert np.array_equal(kept, boxes[keep])
+    assert np.array_equal(of, regions[keep])
+
+
+def level_near(
+    labels: NDArray[np.uint8], levels: NDArray[np.float32], place: tuple[int, int, int]
+) -> float:
+    """Average a region's cells near y, x: those away from its edge if there are any."""
+    y, x, label = place
+    between = _between(labels)
+    near = np.zeros(labels.shape, np.bool_)
+    near[max(y - AROUND, 0) : y + AROUND + 1, max(x - AROUND, 0) : x + AROUND + 1] = True
+    near[y, x] = False
+    near &= labels == label
+    inner = levels[near & ~between].tolist()
+    outer = levels[near & between].tolist()
+    if inner:
+        return float(sum(inner) / len(inner))
+    return float(sum(outer) / len(outer)) if outer else np.inf
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_cells_at_an_edge_go_where_plain_words_send_them(seed: int) -> None:
+    labels = blocks(seed)
+    noise = np.random.default_rng(seed).normal(scale=0.6, size=labels.shape)
+    levels = (labels + noise).astype(np.float32)
+    expected = labels.copy()
+    for y, x in np.argwhere(_between(labels)).tolist():
+        nearest = np.inf
+        for row, column in ((y, x), (y + 1, x), (y - 1, x), (y, x + 1), (y, x - 1)):
+            if not (0 <= row < labels.shape[0] and 0 <= column < labels.shape[1]):
+                continue
+            label = int(labels[row, column])
+            if label == 0:
+                continue
+            off = abs(float(levels[y, x]) - level_near(labels, levels, (y, x, label)))
+            if off < nearest:
+                nearest = off
+                expected[y, x] = label
+    settled = settle_edges(labels, levels)
+    assert np.array_equal(settled, expected)
+    assert not np.array_equal(settled, labels)
+
+
+def test_the_middle_label_of_nine_is_the_median() -> None:
+    labels = np.random.default_rng(1).integers(0, 5, (20, 23)).astype(np.uint8)
+    padded = np.pad(labels, 1, mode="edge")
+    around = np.stack([padded[y : y + 20, x : x + 23] for y in range(3) for x in range(3)])
+    medians = np.median(around, axis=0).astype(np.uint8)
+    expected = np.where((labels > 0) & (medians > 0), medians, labels)
+    assert np.array_equal(smooth_edges(labels), expected)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_the_orientation_is_that_of_plain_sums(seed: int) -> None:
+    cells = np.random.default_rng(seed).integers(0, 255, (17 + seed % 3, 18)).astype(np.uint8)
+    levels = cells.astype(np.int64)
+    rows, columns = levels.shape
+    across = bool((levels.sum(axis=0) * (2 * np.arange(columns) - (columns - 1))).sum() > 0)
+    down = bool((levels.sum(axis=1) * (2 * np.arange(rows) - (rows - 1))).sum() > 0)
+    upper_right = int((levels.sum(axis=0) ** 2).sum()) * columns
+    lower_left = int((levels.sum(axis=1) ** 2).sum()) * rows
+    assert find_orientation(cells) == Orientation(
+        across=across, down=down, transposed=lower_left > upper_right
+    )
+
+
+def test_levels_are_even_that_spread_little_beside_what_they_are() -> None:
+    histogram = np.zeros(256, np.int64)
+    histogram[[60, 61, 100, 102]] = [40, 40, 30, 30]
+    assert _are_even(histogram, np.array([0, 80, 256]), 0.02)
+    assert not _are_even(histogram, np.array([0, 256]), 0.02)
+    # what is dark counts as 30
+    histogram[:] = 0
+    histogram[[1, 2]] = 10
+    assert _are_even(histogram, np.array([0, 256]), 0.02)
