@@ -221,49 +221,98 @@ def variance(bends: Levels | Numbers) -> float:
     return spread_of(bends) ** 2 / 6.0
 
 
-@compiled
 def _average_alike(
     cells: Levels, like: Levels, noise: tuple[float, float], deviations: float, window: int
 ) -> Levels:
     """Average each cell's surroundings, those cells that differ from it by noise only.
 
     Lee's sigma filter: edges stay where they are. A cell that differs from `like` by more than
-    noise is compared as it is: what is finer than a blur is kept.
+    noise is compared as it is: what is finer than a blur is kept. The window is 1 or 2.
     """
     offset, gain = noise
-    rows, columns = cells.shape
-    averaged = np.empty(cells.shape, np.float32)
-    middle = np.empty(columns, np.float32)
-    most = np.empty(columns, np.float32)
-    total = np.empty(columns, np.float32)
-    count = np.empty(columns, np.float32)
-    for y in range(rows):
-        for x in range(columns):
-            middle[x] = like[y, x]
-            most[x] = deviations * np.sqrt(offset + gain * max(middle[x], 0.0))
-            if abs(cells[y, x] - middle[x]) > most[x]:
-                middle[x] = cells[y, x]
-            total[x] = 0.0
-            count[x] = 0.0
-        for row in range(max(y - window, 0), min(y + window + 1, rows)):
-            for off in range(-window, window + 1):
-                first, last = max(-off, 0), min(columns - off, columns)
-                _add_alike(
-                    cells[row][first + off : last + off],
-                    middle[first:last],
-                    most[first:last],
-                    (total[first:last], count[first:last]),
-                )
-        for x in range(columns):
-            averaged[y, x] = total[x] / count[x] if count[x] > 0.0 else cells[y, x]
-    return averaged
+    law = np.float32(offset), np.float32(gain), np.float32(deviations)
+    return _alike_means(cells, like, law, window)
 
 
 @compiled
-def _add_alike(values: Levels, middle: Levels, most: Levels, sums: tuple[Levels, Levels]) -> None:
-    """Add those values that are alike, one by one beside each other."""
+def _alike_means(
+    cells: Levels, like: Levels, law: tuple[np.float32, np.float32, np.float32], window: int
+) -> Levels:
+    """Shift the whole picture again and again, with cells around it that are like no other.
+
+    Its rows lie behind each other with that margin between: so long a loop is a vector loop.
+    """
+    rows, columns = cells.shape
+    stride = columns + 2 * window
+    padded = np.full((rows + 2 * window + 1) * stride, np.inf, np.float32)
+    middle = np.full(rows * stride, np.inf, np.float32)
+    most = np.zeros(rows * stride, np.float32)
+    for y in range(rows):
+        start = y * stride
+        inner = (y + window) * stride + window
+        padded[inner : inner + columns] = cells[y]
+        _limit(cells[y], like[y], law, (middle[start:], most[start:]))
+    total = np.zeros(rows * stride, np.float32)
+    count = np.zeros(rows * stride, np.float32)
+    for row in range(2 * window + 1):
+        if window == 1:
+            _add_three(padded[row * stride :], middle, most, (total, count))
+        else:
+            _add_five(padded[row * stride :], middle, most, (total, count))
+    means = np.empty(cells.shape, np.float32)
+    for y in range(rows):
+        start = y * stride
+        _divide(total[start:], count[start:], cells[y], means[y])
+    return means
+
+
+@compiled
+def _limit(
+    cells: Levels,
+    like: Levels,
+    law: tuple[np.float32, np.float32, np.float32],
+    limits: tuple[Levels, Levels],
+) -> None:
+    """Say what the cells of a row are compared with, and how far from it noise reaches."""
+    offset, gain, deviations = law
+    middle, most = limits
+    for x in range(cells.shape[0]):
+        here = like[x]
+        limit = deviations * np.sqrt(offset + gain * max(here, np.float32(0.0)))
+        middle[x] = cells[x] if abs(cells[x] - here) > limit else here
+        most[x] = limit
+
+
+@compiled
+def _add_five(values: Levels, middle: Levels, most: Levels, sums: tuple[Levels, Levels]) -> None:
+    """Add those of five values beside each other that are alike; a fixed number is unrolled."""
     total, count = sums
-    for x in range(values.size):
-        alike = abs(values[x] - middle[x]) <= most[x]
-        total[x] += values[x] if alike else 0.0
-        count[x] += 1.0 if alike else 0.0
+    for x in range(middle.shape[0]):
+        here, limit = middle[x], most[x]
+        added, counted = total[x], count[x]
+        for off in range(5):
+            alike = abs(values[x + off] - here) <= limit
+            added += values[x + off] if alike else np.float32(0.0)
+            counted += np.float32(1.0) if alike else np.float32(0.0)
+        total[x], count[x] = added, counted
+
+
+@compiled
+def _add_three(values: Levels, middle: Levels, most: Levels, sums: tuple[Levels, Levels]) -> None:
+    """Do the same with three."""
+    total, count = sums
+    for x in range(middle.shape[0]):
+        here, limit = middle[x], most[x]
+        added, counted = total[x], count[x]
+        for off in range(3):
+            alike = abs(values[x + off] - here) <= limit
+            added += values[x + off] if alike else np.float32(0.0)
+            counted += np.float32(1.0) if alike else np.float32(0.0)
+        total[x], count[x] = added, counted
+
+
+@compiled
+def _divide(total: Levels, count: Levels, cells: Levels, means: Levels) -> None:
+    """Divide by how many there were; a cell like no other stays as it is."""
+    for x in range(cells.shape[0]):
+        means[x] = total[x] / count[x] if count[x] > 0.0 else cells[x]
