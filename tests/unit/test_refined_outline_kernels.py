@@ -7,11 +7,15 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from pipeline.refined.close_up import Lattice, _second_differences, _Seen, _walk
 from pipeline.refined.film import Film, _follow, _products, centres, fit_film, level_plane
 from pipeline.refined.film_edge import DEPTH, REACH, _around, _jumps, find_film_edge
-from pipeline.refined.outline import _average_alike
+from pipeline.refined.frame import to_grey
+from pipeline.refined.orientation import Orientation
+from pipeline.refined.outline import _average_alike, _bends, _brighter
 from pipeline.refined.pieces import pieces_of, whole_of
 from pipeline.refined.ranks import rank, spread
+from pipeline.scale import Scaling
 
 
 def disc(size: int, radius: float) -> NDArray[np.bool_]:
@@ -248,3 +252,74 @@ def test_a_plane_lies_under_half_of_the_wanted_cells() -> None:
     found = level_plane(cells, wanted)
     assert np.abs(found - plane).max() < 0.5
     assert np.mean(cells[wanted] < found[wanted]) == pytest.approx(0.5, abs=0.05)
+
+
+def test_bends_are_second_differences_along_rows() -> None:
+    rng = np.random.default_rng(7)
+    cells = (rng.random((20, 31)) * 200).astype(np.float32)
+    body = disc(31, 11.0)[:20]
+    bend = np.float32(2.0) * cells[:, 1:-1] - cells[:, :-2] - cells[:, 2:]
+    level = (cells[:, :-2] + cells[:, 1:-1] + cells[:, 2:]) / np.float32(3.0)
+    inner = body[:, 1:-1]
+    inside, levels, outside, low = _bends(cells, body)
+    assert np.array_equal(inside, bend[inner])
+    assert np.array_equal(levels, level[inner])
+    assert np.array_equal(outside, bend[~inner])
+    assert low == pytest.approx(level[~inner].mean(dtype=np.float64), rel=1e-12)
+    bright, high = _brighter(inside, levels, 100.0)
+    assert np.array_equal(bright, bend[inner & (level > 100.0)])
+    assert high == pytest.approx(level[inner & (level > 100.0)].mean(dtype=np.float64), rel=1e-12)
+    assert _bends(cells, np.ones_like(body))[3] == 0.0
+    assert _brighter(inside, levels, 300.0)[1] == 1.0
+
+
+@pytest.mark.parametrize(("pitch", "frame_pitch"), [(1, 1), (2, 3), (3, 2), (4, 8), (5, 7)])
+def test_a_lattice_sees_the_cell_of_the_frame_that_its_middles_lie_in(
+    pitch: int, frame_pitch: int
+) -> None:
+    mask = np.random.default_rng(8).random((20, 25)) < 0.5
+    lattice = Lattice(x=3, y=1, rows=20 * frame_pitch // pitch, columns=17, pitch=pitch)
+    x = 3 + (np.arange(17) + 0.5) * pitch
+    y = 1 + (np.arange(lattice.rows) + 0.5) * pitch
+    columns = np.minimum((x / frame_pitch).astype(np.int64), 24)
+    rows = np.minimum((y / frame_pitch).astype(np.int64), 19)
+    seen = _Seen(mask.shape, lattice, frame_pitch)
+    assert np.array_equal(seen.of(mask), mask[np.ix_(rows, columns)])
+    others = (mask, ~mask)
+    assert np.array_equal(seen.but(mask, others), ~mask[np.ix_(rows, columns)])
+    assert not seen.but(mask, (mask,)).any()
+    across, down = seen.places()
+    assert np.array_equal(across, x / (25 * frame_pitch) - 0.5)
+    assert np.array_equal(down, y / (20 * frame_pitch) - 0.5)
+
+
+@pytest.mark.parametrize("dtype", ["u1", "i4", "f4"])
+@pytest.mark.parametrize("turn", range(8))
+def test_pixels_are_compared_with_their_neighbours_in_any_orientation(
+    dtype: str, turn: int
+) -> None:
+    rng = np.random.default_rng(9)
+    image = (rng.random((61, 80)) * 200).astype(dtype)
+    orientation = Orientation(across=bool(turn & 1), down=bool(turn & 2), transposed=turn > 3)
+    picture = orientation.view(image).astype(np.float64)
+    lattice = Lattice(x=4, y=7, rows=9, columns=10, pitch=5)
+    body = rng.random((9, 10)) < 0.7
+    top, left = 7 + 2, 4 + 2
+    before, centre, after, above, below = (
+        picture[top + y :: 10, left + x :: 10][:4, :5][body[:-1:2, :-1:2]]
+        for y, x in ((0, -1), (0, 0), (0, 1), (-1, 0), (1, 0))
+    )
+    expected = 2.0 * centre - before - after, 2.0 * centre - above - below
+    if orientation.transposed:
+        expected = expected[::-1]
+    found = _second_differences(image, body, 5, _walk(orientation, image.shape, lattice))
+    assert np.array_equal(found[0], expected[0])
+    assert np.array_equal(found[1], expected[1])
+
+
+def test_gray_levels_are_clipped_and_a_cell_without_a_level_is_black() -> None:
+    means = np.array([[np.nan, -np.inf, np.inf], [3.0, -1.0, 9.0]], np.float32)
+    scaling = Scaling(low=0.0, high=5.0, method="percentiles")
+    assert to_grey(means, scaling).tolist() == [[0.0, 0.0, 255.0], [153.0, 0.0, 255.0]]
+    flat = Scaling(low=3.0, high=3.0, method="percentiles")
+    assert not to_grey(means[1:], flat).any()
