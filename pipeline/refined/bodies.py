@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -11,9 +12,12 @@ from numpy.typing import NDArray
 from .film import Film, centres, fit_film
 from .film_edge import FilmEdge, find_film_edge
 from .lattice import Levels
+from .pieces import pieces_of
 from .ranks import rank
 
 Mask = NDArray[np.bool_]
+
+Number = TypeVar("Number", bound=np.generic)
 
 BLUR = 1.5
 """Cells, before a film is fitted and particles are looked for."""
@@ -89,11 +93,10 @@ def find_bodies(cells: Levels) -> Bodies:
     if edge.height > 0.0:
         smooth -= edge.at(centres(columns), centres(rows))
     film = fit_film(smooth)
-    above = smooth - film.at(centres(columns), centres(rows))
+    above = film.below(smooth)
     highest = rank(above[::2, ::2].ravel(), BRIGHTEST)
-    low = above > max(RISE * film.spread, 0.02 * highest)
     masks: list[Mask] = []
-    for mask in _parts(low):
+    for mask in _parts(above > max(RISE * film.spread, 0.02 * highest)):
         if _is_strip(mask):
             continue
         peak = rank(above[mask], BRIGHT)
@@ -105,35 +108,34 @@ def find_bodies(cells: Levels) -> Bodies:
 
 def _is_strip(mask: Mask) -> bool:
     rows, columns = mask.shape
-    x, y, width, height = cv2.boundingRect(mask.astype(np.uint8))
+    x, y, width, height = cv2.boundingRect(mask.view(np.uint8))
     lies_across = height <= STRIP and (y == 0 or y + height == rows)
     return lies_across or (width <= STRIP and (x == 0 or x + width == columns))
 
 
 def _without_film(mask: Mask, above: Levels, peak: float, spread: float) -> list[Mask]:
     """Cut off what is only a thicker film: it reaches the border, and is faint there."""
-    edge = np.zeros_like(mask)
-    edge[0] = edge[-1] = edge[:, 0] = edge[:, -1] = True
-    edge &= mask
-    if not edge.any():
+    edge = np.concatenate([side[on] for side, on in zip(_sides(above), _sides(mask), strict=True)])
+    if not edge.size:
         return [mask]
-    level = rank(above[edge], 0.5)
-    long = np.count_nonzero(edge) > FILM_LENGTH * max(mask.shape)
+    long = edge.size > FILM_LENGTH * max(mask.shape)
+    level = rank(edge, 0.5)
     if level >= FILM_END * peak or not (long or level < FILM_RISE * spread):
         return [mask]
     rest = mask & (above > 1.35 * level + 2.0 * spread)
     return [
-        cv2.dilate(part.astype(np.uint8), np.ones((5, 5), np.uint8)).astype(np.bool_)
+        cv2.dilate(part.view(np.uint8), np.ones((5, 5), np.uint8)).view(np.bool_)
         for part in _parts(rest)
         if rank(above[part], BRIGHT) > 0.5 * peak
     ]
 
 
+def _sides(cells: NDArray[Number]) -> tuple[NDArray[Number], ...]:
+    """Look at the cells along the border, each once."""
+    return cells[0], cells[-1], cells[1:-1, 0], cells[1:-1, -1]
+
+
 def _parts(mask: Mask) -> list[Mask]:
     """Split a mask in connected parts, thin bridges and specks left out."""
-    opened = cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_OPEN, SQUARE)
-    count, parts = cv2.connectedComponents(opened, connectivity=4)
-    if count <= 2:
-        return [opened.astype(np.bool_)] if cv2.countNonZero(opened) >= FEWEST else []
-    areas = np.bincount(parts.ravel())
-    return [parts == part for part in range(1, count) if areas[part] >= FEWEST]
+    opened = cv2.morphologyEx(mask.view(np.uint8), cv2.MORPH_OPEN, SQUARE)
+    return pieces_of(np.asarray(opened, np.uint8), FEWEST)

@@ -13,9 +13,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.compiled import compiled, read_only
+
 from .bodies import Bodies, Mask
 from .frame import Frame, to_grey
-from .lattice import cell_means
+from .lattice import Numbers, cell_means
 from .orientation import Orientation
 from .outline import Outline, Surroundings, find_outline, variance
 from .params import RefinedParams
@@ -62,7 +64,7 @@ class Lattice:
 def lay_lattice(mask: Mask, frame: Frame, size: tuple[int, int], cells: int) -> Lattice:
     """Lay a lattice over a particle: `cells` along its longer side, and film around it."""
     height, width = size
-    left, top, across, down = cv2.boundingRect(mask.astype(np.uint8))
+    left, top, across, down = cv2.boundingRect(mask.view(np.uint8))
     longer = max(across, down) * frame.pitch
     pitch = min(max(ceil(longer / cells), 1), 2 * frame.pitch)
     x0, x1 = _widened(left, left + across, mask.shape[1], frame.pitch, width)
@@ -106,24 +108,81 @@ def outline_of(scene: Scene, mask: Mask, lattice: Lattice) -> Outline | None:
         shape = shape[::-1]
     means = cell_means(image, (x0, y0), shape, lattice.pitch)
     cells = orientation.apply(to_grey(means, frame.scaling))
-    x = lattice.x + (np.arange(lattice.columns) + 0.5) * lattice.pitch
-    y = lattice.y + (np.arange(lattice.rows) + 0.5) * lattice.pitch
-    rows, columns = mask.shape
-    seen_x = np.minimum((x / frame.pitch).astype(np.int64), columns - 1)
-    seen_y = np.minimum((y / frame.pitch).astype(np.int64), rows - 1)
-    whole = np.any(bodies.masks, axis=0) & ~mask
-    x, y = x / (columns * frame.pitch) - 0.5, y / (rows * frame.pitch) - 0.5
-    film = bodies.film.at(x, y) + bodies.edge.at(x, y)
-    where = np.ix_(seen_y, seen_x)
+    seen = _Seen(mask.shape, lattice, frame.pitch)
+    body = seen.of(mask)
+    x, y = seen.places()
+    film = bodies.film.at(x, y)
+    if bodies.edge.height > 0.0:
+        film += bodies.edge.at(x, y)
     surroundings = Surroundings(
         film=film,
-        body=mask[where],
-        others=whole[where],
+        body=body,
+        others=seen.but(mask, bodies.masks),
         reach=max(FAINT_REACH * frame.pitch // lattice.pitch, 2),
         least_spread=bodies.film.spread,
-        most_noise=_most_noise(scene, lattice, mask[where]),
+        most_noise=_most_noise(scene, lattice, body),
     )
     return find_outline(cells, surroundings, scene.params)
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What the frame's cells, (rows, columns), show at the middle of those of a lattice."""
+
+    shape: tuple[int, int]
+    lattice: Lattice
+    pitch: int
+
+    def of(self, mask: Mask) -> Mask:
+        lattice = self.lattice
+        seen = np.empty((lattice.rows, lattice.columns), np.bool_)
+        _look_up(mask, (lattice.x, lattice.y), (lattice.pitch, self.pitch), seen)
+        return seen
+
+    def but(self, mask: Mask, masks: tuple[Mask, ...]) -> Mask:
+        """Show all other particles."""
+        if len(masks) == 1:
+            return np.zeros((self.lattice.rows, self.lattice.columns), np.bool_)
+        others: Mask = np.logical_or.reduce(masks)
+        others &= ~mask
+        return self.of(others)
+
+    def places(self) -> tuple[Numbers, Numbers]:
+        """Say where in the frame the lattice's columns and rows are, from -1/2 to 1/2."""
+        (rows, columns), lattice = self.shape, self.lattice
+        return (
+            _middles(lattice.columns, lattice.x, lattice.pitch, columns * self.pitch),
+            _middles(lattice.rows, lattice.y, lattice.pitch, rows * self.pitch),
+        )
+
+
+@compiled
+def _middles(cells: int, start: int, pitch: int, across: int) -> Numbers:
+    """Middles of so many cells of this pitch, from -1/2 to 1/2 across so many pixels."""
+    middles = np.empty(cells, np.float64)
+    for at in range(cells):
+        middles[at] = (start + (at + 0.5) * pitch) / across - 0.5
+    return middles
+
+
+@compiled
+def _look_up(mask: Mask, origin: tuple[int, int], pitches: tuple[int, int], seen: Mask) -> None:
+    """Look up the cell of the frame that the middle of each cell lies in, or the last one."""
+    left, top = origin
+    pitch, frame_pitch = pitches
+    rows, columns = mask.shape
+    at = np.empty(seen.shape[1], np.int64)
+    for x in range(seen.shape[1]):
+        at[x] = min((2 * (left + x * pitch) + pitch) // (2 * frame_pitch), columns - 1)
+    before = -1
+    for y in range(seen.shape[0]):
+        row = min((2 * (top + y * pitch) + pitch) // (2 * frame_pitch), rows - 1)
+        if row == before:
+            seen[y] = seen[y - 1]
+        else:
+            for x in range(seen.shape[1]):
+                seen[y, x] = mask[row, at[x]]
+        before = row
 
 
 def _most_noise(scene: Scene, lattice: Lattice, body: Mask) -> float:
@@ -131,20 +190,61 @@ def _most_noise(scene: Scene, lattice: Lattice, body: Mask) -> float:
     pitch = lattice.pitch
     if pitch == 1:
         return float("inf")
-    picture = scene.orientation.view(scene.image)
-    top, left = lattice.y + pitch // 2, lattice.x + pitch // 2
-    # one pixel in the middle of every other cell
-    body = body[:-1:2, :-1:2]
-    rows, columns = body.shape
-    step = 2 * pitch
-    before, centre, after, above, below = (
-        picture[top + y :: step, left + x :: step][:rows, :columns][body].astype(np.float64)
-        for y, x in ((0, -1), (0, 0), (0, 1), (-1, 0), (1, 0))
+    image = read_only(scene.image)
+    beside, below = _second_differences(
+        image, body, pitch, _walk(scene.orientation, image.shape, lattice)
     )
     span = scene.frame.scaling.high - scene.frame.scaling.low
     grey = 255.0 / span if span > 0.0 else 0.0
-    pixel = min(
-        variance(grey * (2.0 * centre - before - after)),
-        variance(grey * (2.0 * centre - above - below)),
-    )
-    return ALIKE * pixel / pitch**2
+    beside *= grey
+    below *= grey
+    return ALIKE * min(variance(beside), variance(below)) / pitch**2
+
+
+def _walk(
+    orientation: Orientation, shape: tuple[int, ...], lattice: Lattice
+) -> tuple[int, int, int]:
+    """Say where the image's pixel in the middle of the first cell is, all of them in one line.
+
+    And how far the next ones to the right and down are from it, in the orientation worked in.
+    """
+    height, width = shape
+    x, y = lattice.x + lattice.pitch // 2, lattice.y + lattice.pitch // 2
+    right, down = 1, width
+    if orientation.transposed:
+        x, y, right, down = y, x, down, right
+    if orientation.across:
+        x = width - 1 - x
+    if orientation.down:
+        y = height - 1 - y
+    along, across = (-1 if orientation.across else 1), (-1 if orientation.down else 1)
+    if orientation.transposed:
+        along, across = across, along
+    return y * width + x, along * right, across * down
+
+
+@compiled
+def _second_differences(
+    image: NDArray[Any], body: Mask, pitch: int, walk: tuple[int, int, int]
+) -> tuple[Numbers, Numbers]:
+    """Take second differences along the image's rows and columns, in every other cell of a body.
+
+    One pixel in the middle of a cell each.
+    """
+    first, right, down = walk
+    pixels = image.reshape(image.size)
+    width = image.shape[1]
+    rows, columns = body.shape
+    beside = np.empty((rows // 2) * (columns // 2), np.float64)
+    below = np.empty((rows // 2) * (columns // 2), np.float64)
+    count = 0
+    for row in range(0, rows - 1, 2):
+        for column in range(0, columns - 1, 2):
+            if body[row, column]:
+                at = first + pitch * (row * down + column * right)
+                twice = 2.0 * np.float64(pixels[at])
+                beside[count] = twice - np.float64(pixels[at - 1]) - np.float64(pixels[at + 1])
+                above, under = np.float64(pixels[at - width]), np.float64(pixels[at + width])
+                below[count] = twice - above - under
+                count += 1
+    return beside[:count], below[:count]

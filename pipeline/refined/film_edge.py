@@ -20,6 +20,9 @@ DEPTH = 3
 ARM = 6
 """Cells along the border that are compared on either side of a jump, two left out between."""
 
+REACH = ARM + 1
+"""Cells from a jump to the last one that it is told by."""
+
 JUMP = 5.0
 """How much larger a jump is than three quarters of the differences along the border."""
 
@@ -69,6 +72,8 @@ class FilmEdge:
         -------
         ndarray, float32, (rows, columns)
         """
+        if self.height <= 0.0:
+            return np.zeros((y.size, x.size), np.float32)
         side: Numbers = self.across * x[None, :] + self.down * y[:, None] - self.off
         return np.where(side > 0.0, np.float32(self.height), np.float32(0.0))
 
@@ -90,7 +95,9 @@ def find_film_edge(cells: Levels) -> FilmEdge:
     jumps = _jumps(_around(cells))
     up, down = int(jumps.argmax()), int(jumps.argmin())
     rise, fall = float(jumps[up]), float(-jumps[down])
-    usual = float(np.partition(np.abs(jumps), 3 * jumps.size // 4)[3 * jumps.size // 4])
+    np.abs(jumps, out=jumps)
+    jumps.partition(3 * jumps.size // 4)
+    usual = float(jumps[3 * jumps.size // 4])
     apart = abs(up - down)
     if (
         min(rise, fall) < JUMP * max(usual, 0.1)
@@ -109,28 +116,47 @@ def find_film_edge(cells: Levels) -> FilmEdge:
     return FilmEdge(across=across, down=along, off=across * x0 + along * y0, height=height)
 
 
+@compiled
 def _around(cells: Levels) -> Levels:
-    """Levels along the border, clockwise from the upper-left corner."""
-    return np.concatenate(
-        [
-            cells[:DEPTH].mean(axis=0),
-            cells[:, -DEPTH:].mean(axis=1),
-            cells[-DEPTH:, ::-1].mean(axis=0),
-            cells[::-1, :DEPTH].mean(axis=1),
-        ]
-    )
+    """Levels along the border, clockwise from the upper-left corner.
+
+    What a jump at either end is compared with is there a second time, before and behind.
+    """
+    rows, columns = cells.shape
+    count = 2 * (rows + columns)
+    around = np.empty(count + 2 * REACH, np.float32)
+    levels = around[REACH : REACH + count]
+    _average(cells[:DEPTH], levels[:columns])
+    _average(cells[:, columns - DEPTH :].T, levels[columns : columns + rows])
+    _average(cells[rows - DEPTH :, ::-1], levels[columns + rows : 2 * columns + rows])
+    _average(cells[::-1, :DEPTH].T, levels[2 * columns + rows :])
+    around[:REACH] = levels[count - REACH :]
+    around[REACH + count :] = levels[:REACH]
+    return around
 
 
 @compiled
-def _jumps(levels: Levels) -> Numbers:
+def _average(lines: Levels, mean: Levels) -> None:
+    """Average lines beside each other."""
+    for at in range(mean.shape[0]):
+        total = lines[0, at]
+        for line in range(1, DEPTH):
+            total += lines[line, at]
+        mean[at] = total / np.float32(DEPTH)
+
+
+@compiled
+def _jumps(around: Levels) -> Numbers:
     """Measure how much brighter it is behind each place than before it, around the frame."""
-    count = levels.size
-    jumps = np.empty(count, np.float64)
+    count = around.shape[0] - 2 * REACH
+    jumps = np.zeros(count, np.float64)
+    for step in range(2, 2 + ARM):
+        behind = around[REACH + step : REACH + step + count]
+        before = around[REACH - step : REACH - step + count]
+        for at in range(count):
+            jumps[at] += behind[at] - before[at]
     for at in range(count):
-        total = 0.0
-        for step in range(2, 2 + ARM):
-            total += levels[(at + step) % count] - levels[(at - step) % count]
-        jumps[at] = total / ARM
+        jumps[at] /= ARM
     return jumps
 
 

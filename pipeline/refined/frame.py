@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.compiled import compiled
 from pipeline.grid import CELLS, Grid
 from pipeline.quality import Quality, QualityParams, assess
 from pipeline.quality_model import QualityModel
@@ -54,7 +55,7 @@ def see(
     means = cell_means(image, (0, 0), (rows, columns), pitch)
     scaling = find_scaling(image)
     if scaling.method != "8-bit as is":
-        finite = means[np.isfinite(means)]
+        finite = means[np.isfinite(means)] if image.dtype.kind == "f" else means.flatten()
         low, high = (0.0, 0.0)
         if finite.size:
             low, high = rank(finite, HOLE), rank(finite, 1.0 - HOLE)
@@ -77,8 +78,15 @@ def see(
 def to_grey(means: Levels, scaling: Scaling) -> Levels:
     """Bring cells to 0..255; a cell without a finite pixel becomes 0."""
     span = scaling.high - scaling.low
-    grey = (means - scaling.low) * (255.0 / span if span > 0.0 else 0.0)
-    # also turns NaN into 0
-    np.fmax(grey, 0.0, out=grey)
-    np.fmin(grey, 255.0, out=grey)
+    factor = 255.0 / span if span > 0.0 else 0.0
+    grey = np.empty(means.shape, np.float32)
+    _stretch(means.reshape(-1), np.float32(scaling.low), np.float32(factor), grey.reshape(-1))
     return grey
+
+
+@compiled
+def _stretch(means: Levels, low: np.float32, factor: np.float32, grey: Levels) -> None:
+    for at in range(means.shape[0]):
+        # NaN comes second: it is not above 0
+        level = max(np.float32(0.0), (means[at] - low) * factor)
+        grey[at] = min(level, np.float32(255.0))

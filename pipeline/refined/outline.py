@@ -6,6 +6,7 @@ Arrays are (row, column), in cells of the particle's lattice.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import sqrt
 
 import cv2
 import numpy as np
@@ -16,6 +17,7 @@ from .bodies import SQUARE, Mask
 from .film import level_plane
 from .lattice import Levels, Numbers
 from .params import RefinedParams
+from .pieces import whole_of
 from .ranks import rank
 from .ranks import spread as spread_of
 
@@ -114,40 +116,38 @@ def find_outline(
         None if nothing is left of it.
     """
     body, others = surroundings.body, surroundings.others
+    if not body.any():
+        return None
     gain, offset = _noise(cells, body, surroundings.most_noise)
     smooth = np.asarray(cv2.GaussianBlur(cells, (0, 0), 0.8), np.float32)
     calm = _average_alike(cells, smooth, (offset, gain), NOISE, WINDOW)
-    calm = _average_alike(calm, calm, (offset, gain), NOISE / 2.0, 1)
-    wider = cv2.dilate(body.astype(np.uint8), SQUARE, iterations=surroundings.reach)
-    near = wider.astype(np.bool_) & ~others
-    beside = ~near & ~others
-    levels = calm - surroundings.film
+    levels = _average_alike(calm, calm, (offset, gain), NOISE / 2.0, 1)
+    levels -= surroundings.film
     blurred = np.asarray(cv2.GaussianBlur(levels, (0, 0), SMOOTH), np.float32)
-    spread, highest = surroundings.least_spread, 0.0
-    if not body.any():
-        return None
-    if np.count_nonzero(beside) > 60:
-        # a slope is a plane, and where the film ends there is a step: a plane must leave less
-        ground = np.full_like(cells, rank(blurred[beside], 0.5))
-        spread = _spread(blurred, ground, beside)
-        # only where the spread decides on the outline
-        wide = params.film_spreads * spread > params.faintest * rank(blurred[body], BRIGHT)
-        plane = level_plane(blurred, beside) if wide else ground
-        if wide and _spread(blurred, plane, beside) < SLOPE * spread:
-            spread, ground = _spread(blurred, plane, beside), plane
+    near = cv2.dilate(body.view(np.uint8), SQUARE, iterations=surroundings.reach).view(np.bool_)
+    beside = ~(near | others)
+    near &= ~others
+    ground, spread, highest = _ground(blurred, body, beside, params)
+    if ground is None:
+        spread = surroundings.least_spread
+    else:
         levels -= ground
         blurred -= ground
-        around = blurred[beside]
-        highest = rank(around, SEEN)
     brightness = rank(levels[body], BRIGHT)
     if brightness <= 0.0:
         return None
     faint = max(params.film_spreads * spread, highest, params.faintest * brightness)
-    above = (blurred > faint) & near
-    steady = above & (levels > params.rim * cv2.dilate(blurred, SQUARE))
+    above = blurred > faint
+    above &= near
+    rim = np.asarray(cv2.dilate(blurred, SQUARE), np.float32)
+    rim *= np.float32(params.rim)
+    steady = levels > rim
+    steady &= above
     # within the particle, what is dark beside something bright is no rim: gaps are closed
-    closed = cv2.morphologyEx(steady.astype(np.uint8), cv2.MORPH_CLOSE, SQUARE)
-    mask = _whole(above & closed.astype(np.bool_))
+    closed = cv2.morphologyEx(steady.view(np.uint8), cv2.MORPH_CLOSE, SQUARE)
+    steady = closed.view(np.bool_) & above
+    opened = cv2.morphologyEx(steady.view(np.uint8), cv2.MORPH_OPEN, SQUARE)
+    mask = whole_of(np.asarray(opened, np.uint8))
     if not mask.any():
         return None
     return Outline(
@@ -156,39 +156,42 @@ def find_outline(
         extent=_extent(above, mask),
         brightness=brightness,
         spread=spread,
-        noise=float(np.sqrt(offset + gain * brightness)) / brightness,
+        noise=sqrt(offset + gain * brightness) / brightness,
     )
 
 
-def _spread(levels: Levels, ground: Levels, where: Mask) -> float:
-    """Measure the spread of some levels around the ground, robustly."""
-    return spread_of((levels - ground)[where])
+def _ground(
+    blurred: Levels, body: Mask, beside: Mask, params: RefinedParams
+) -> tuple[Levels | np.float32 | None, float, float]:
+    """Find what the film beside a particle is above the frame's: a level, or a plane.
+
+    Returns it, the spread around it, and what is surely film; None if there is too little film.
+    """
+    around = blurred[beside]
+    if around.size <= 60:
+        return None, 0.0, 0.0
+    level = np.float32(rank(around, 0.5))
+    around -= level
+    highest = rank(around, SEEN)
+    spread = spread_of(around)
+    # only where the spread decides on the outline
+    if params.film_spreads * spread > params.faintest * rank(blurred[body], BRIGHT):
+        # a slope is a plane, and where the film ends there is a step: a plane must leave less
+        plane = level_plane(blurred, beside)
+        around = (blurred - plane)[beside]
+        on_slope = rank(around, SEEN)
+        left = spread_of(around)
+        if left < SLOPE * spread:
+            return plane, left, on_slope
+    return level, spread, highest
 
 
 def _extent(above: Mask, mask: Mask) -> tuple[int, int, int, int]:
     """Bound the mask and what is above the film near it."""
-    wider = cv2.dilate(mask.astype(np.uint8), SQUARE, iterations=NEAR)
-    near = wider.astype(np.bool_) & (above | mask)
-    left, top, width, height = cv2.boundingRect(near.astype(np.uint8))
+    wider = cv2.dilate(mask.view(np.uint8), SQUARE, iterations=NEAR)
+    near = wider.view(np.bool_) & (above | mask)
+    left, top, width, height = cv2.boundingRect(near.view(np.uint8))
     return left, top, left + width, top + height
-
-
-def _whole(mask: Mask) -> Mask:
-    """Leave out specks, and close pinholes."""
-    opened = cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_OPEN, SQUARE)
-    count, parts = cv2.connectedComponents(opened, connectivity=4)
-    if count == 1:
-        return np.zeros_like(mask)
-    areas = np.bincount(parts.ravel())
-    areas[0] = 0
-    solid: Mask = (areas >= max(9, areas.max() / 100))[parts]
-    count, holes = cv2.connectedComponents((~solid).astype(np.uint8), connectivity=4)
-    if count == 2:
-        return solid
-    areas = np.bincount(holes.ravel())
-    pinholes = areas < 0.004 * areas[0]
-    pinholes[0] = False
-    return np.asarray(solid | pinholes[holes])
 
 
 def _noise(cells: Levels, body: Mask, most: float) -> tuple[float, float]:
@@ -198,20 +201,69 @@ def _noise(cells: Levels, body: Mask, most: float) -> tuple[float, float]:
     What is finer than a cell, atomic columns or small grains, bends as noise does, but pixels
     beside each other bend less: more than `most` it is not.
     """
-    bend = 2.0 * cells[:, 1:-1] - cells[:, :-2] - cells[:, 2:]
-    level = (cells[:, :-2] + cells[:, 1:-1] + cells[:, 2:]) / 3.0
-    inside = body[:, 1:-1]
-    outside = ~inside
-    if not inside.any():
+    inside, levels, outside, low = _bends(cells, body)
+    if not inside.size:
         return 0.0, 1.0
-    bright = inside & (level > rank(level[inside], 0.5))
-    lit, dark = variance(bend[bright]), variance(bend[outside])
-    high = float(level[bright].mean()) if bright.any() else 1.0
-    low = float(level[outside].mean()) if outside.any() else 0.0
+    bright, high = _brighter(inside, levels, rank(levels.copy(), 0.5))
+    lit, dark = variance(bright), variance(outside)
     gain = max((lit - dark) / max(high - low, 1.0), 0.0)
     offset = dark - gain * low
     share = min(most / max(offset + gain * high, 1e-9), 1.0)
     return gain * share, max(offset * share, 0.05)
+
+
+@compiled
+def _bends(cells: Levels, body: Mask) -> tuple[Levels, Levels, Levels, float]:
+    """Take second differences along rows, and the levels they are at.
+
+    Returns the differences within the body and their levels, the differences outside, and the
+    mean of the levels there, 0 if there are none.
+    """
+    rows, columns = cells.shape
+    count = rows * max(columns - 2, 0)
+    inside = np.empty(count, np.float32)
+    levels = np.empty(count, np.float32)
+    outside = np.empty(count, np.float32)
+    bends = np.empty(columns, np.float32)
+    means = np.empty(columns, np.float32)
+    within, without, total = 0, 0, 0.0
+    for y in range(rows):
+        _bend(cells[y], bends, means)
+        within_body = body[y]
+        for x in range(1, columns - 1):
+            if within_body[x]:
+                inside[within] = bends[x]
+                levels[within] = means[x]
+                within += 1
+            else:
+                outside[without] = bends[x]
+                total += means[x]
+                without += 1
+    low = total / without if without > 0 else 0.0
+    return inside[:within], levels[:within], outside[:without], low
+
+
+@compiled
+def _bend(line: Levels, bends: Levels, means: Levels) -> None:
+    """Take the second differences of a row, and means of three."""
+    before, after = line[:-2], line[2:]
+    middle, bend, mean = line[1:-1], bends[1:-1], means[1:-1]
+    for x in range(middle.shape[0]):
+        bend[x] = np.float32(2.0) * middle[x] - before[x] - after[x]
+        mean[x] = (before[x] + middle[x] + after[x]) / np.float32(3.0)
+
+
+@compiled
+def _brighter(bends: Levels, levels: Levels, middle: float) -> tuple[Levels, float]:
+    """Pick the differences at levels above the middle; their mean level is 1 if there are none."""
+    bright = np.empty(bends.shape[0], np.float32)
+    count, total = 0, 0.0
+    for at in range(bends.shape[0]):
+        brighter = levels[at] > middle
+        bright[count] = bends[at]
+        count += brighter
+        total += levels[at] if brighter else 0.0
+    return bright[:count], total / count if count > 0 else 1.0
 
 
 def variance(bends: Levels | Numbers) -> float:
@@ -221,49 +273,98 @@ def variance(bends: Levels | Numbers) -> float:
     return spread_of(bends) ** 2 / 6.0
 
 
-@compiled
 def _average_alike(
     cells: Levels, like: Levels, noise: tuple[float, float], deviations: float, window: int
 ) -> Levels:
     """Average each cell's surroundings, those cells that differ from it by noise only.
 
     Lee's sigma filter: edges stay where they are. A cell that differs from `like` by more than
-    noise is compared as it is: what is finer than a blur is kept.
+    noise is compared as it is: what is finer than a blur is kept. The window is 1 or 2.
     """
     offset, gain = noise
-    rows, columns = cells.shape
-    averaged = np.empty(cells.shape, np.float32)
-    middle = np.empty(columns, np.float32)
-    most = np.empty(columns, np.float32)
-    total = np.empty(columns, np.float32)
-    count = np.empty(columns, np.float32)
-    for y in range(rows):
-        for x in range(columns):
-            middle[x] = like[y, x]
-            most[x] = deviations * np.sqrt(offset + gain * max(middle[x], 0.0))
-            if abs(cells[y, x] - middle[x]) > most[x]:
-                middle[x] = cells[y, x]
-            total[x] = 0.0
-            count[x] = 0.0
-        for row in range(max(y - window, 0), min(y + window + 1, rows)):
-            for off in range(-window, window + 1):
-                first, last = max(-off, 0), min(columns - off, columns)
-                _add_alike(
-                    cells[row][first + off : last + off],
-                    middle[first:last],
-                    most[first:last],
-                    (total[first:last], count[first:last]),
-                )
-        for x in range(columns):
-            averaged[y, x] = total[x] / count[x] if count[x] > 0.0 else cells[y, x]
-    return averaged
+    law = np.float32(offset), np.float32(gain), np.float32(deviations)
+    return _alike_means(cells, like, law, window)
 
 
 @compiled
-def _add_alike(values: Levels, middle: Levels, most: Levels, sums: tuple[Levels, Levels]) -> None:
-    """Add those values that are alike, one by one beside each other."""
+def _alike_means(
+    cells: Levels, like: Levels, law: tuple[np.float32, np.float32, np.float32], window: int
+) -> Levels:
+    """Shift the whole picture again and again, with cells around it that are like no other.
+
+    Its rows lie behind each other with that margin between: so long a loop is a vector loop.
+    """
+    rows, columns = cells.shape
+    stride = columns + 2 * window
+    padded = np.full((rows + 2 * window + 1) * stride, np.inf, np.float32)
+    middle = np.full(rows * stride, np.inf, np.float32)
+    most = np.zeros(rows * stride, np.float32)
+    for y in range(rows):
+        start = y * stride
+        inner = (y + window) * stride + window
+        padded[inner : inner + columns] = cells[y]
+        _limit(cells[y], like[y], law, (middle[start:], most[start:]))
+    total = np.zeros(rows * stride, np.float32)
+    count = np.zeros(rows * stride, np.float32)
+    for row in range(2 * window + 1):
+        if window == 1:
+            _add_three(padded[row * stride :], middle, most, (total, count))
+        else:
+            _add_five(padded[row * stride :], middle, most, (total, count))
+    means = np.empty(cells.shape, np.float32)
+    for y in range(rows):
+        start = y * stride
+        _divide(total[start:], count[start:], cells[y], means[y])
+    return means
+
+
+@compiled
+def _limit(
+    cells: Levels,
+    like: Levels,
+    law: tuple[np.float32, np.float32, np.float32],
+    limits: tuple[Levels, Levels],
+) -> None:
+    """Say what the cells of a row are compared with, and how far from it noise reaches."""
+    offset, gain, deviations = law
+    middle, most = limits
+    for x in range(cells.shape[0]):
+        here = like[x]
+        limit = deviations * np.sqrt(offset + gain * max(here, np.float32(0.0)))
+        middle[x] = cells[x] if abs(cells[x] - here) > limit else here
+        most[x] = limit
+
+
+@compiled
+def _add_five(values: Levels, middle: Levels, most: Levels, sums: tuple[Levels, Levels]) -> None:
+    """Add those of five values beside each other that are alike; a fixed number is unrolled."""
     total, count = sums
-    for x in range(values.size):
-        alike = abs(values[x] - middle[x]) <= most[x]
-        total[x] += values[x] if alike else 0.0
-        count[x] += 1.0 if alike else 0.0
+    for x in range(middle.shape[0]):
+        here, limit = middle[x], most[x]
+        added, counted = total[x], count[x]
+        for off in range(5):
+            alike = abs(values[x + off] - here) <= limit
+            added += values[x + off] if alike else np.float32(0.0)
+            counted += np.float32(1.0) if alike else np.float32(0.0)
+        total[x], count[x] = added, counted
+
+
+@compiled
+def _add_three(values: Levels, middle: Levels, most: Levels, sums: tuple[Levels, Levels]) -> None:
+    """Do the same with three."""
+    total, count = sums
+    for x in range(middle.shape[0]):
+        here, limit = middle[x], most[x]
+        added, counted = total[x], count[x]
+        for off in range(3):
+            alike = abs(values[x + off] - here) <= limit
+            added += values[x + off] if alike else np.float32(0.0)
+            counted += np.float32(1.0) if alike else np.float32(0.0)
+        total[x], count[x] = added, counted
+
+
+@compiled
+def _divide(total: Levels, count: Levels, cells: Levels, means: Levels) -> None:
+    """Divide by how many there were; a cell like no other stays as it is."""
+    for x in range(cells.shape[0]):
+        means[x] = total[x] / count[x] if count[x] > 0.0 else cells[x]

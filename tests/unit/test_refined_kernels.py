@@ -11,11 +11,8 @@ from numpy.typing import NDArray
 from pipeline.refined.basins import find_basins
 from pipeline.refined.cover import Limits, cover
 from pipeline.refined.edges import settle_edges, smooth_edges
-from pipeline.refined.film_edge import find_film_edge
 from pipeline.refined.inner import grow_inner
 from pipeline.refined.lattice import cell_means
-from pipeline.refined.outline import _average_alike
-from pipeline.refined.ranks import rank, spread
 
 LIMITS = Limits(least=1, most=9, outside=0.01, impurity=0.03, max_error=40.0, slivers=0.0)
 
@@ -55,40 +52,6 @@ def test_pixels_that_are_not_finite_do_not_count() -> None:
     cells = cell_means(image, (0, 0), (2, 2), 4)
     assert cells[0].tolist() == [5.0, 5.0]
     assert np.isnan(cells[1, 1])
-
-
-def reference_average(
-    cells: NDArray[np.float64],
-    like: NDArray[np.float64],
-    noise: tuple[float, float],
-    deviations: float,
-    window: int,
-) -> NDArray[np.float64]:
-    """Average cell by cell, as Lee's filter is written down."""
-    offset, gain = noise
-    averaged = np.empty_like(cells)
-    for y, x in np.ndindex(cells.shape):
-        middle = float(like[y, x])
-        most = deviations * float(np.sqrt(offset + gain * max(middle, 0.0)))
-        if abs(cells[y, x] - middle) > most:
-            middle = float(cells[y, x])
-        around = cells[max(y - window, 0) : y + window + 1, max(x - window, 0) : x + window + 1]
-        alike = [value for value in around.ravel().tolist() if abs(value - middle) <= most]
-        averaged[y, x] = sum(alike) / len(alike) if alike else cells[y, x]
-    return averaged
-
-
-@pytest.mark.parametrize("window", [1, 2])
-def test_noise_is_averaged_over_cells_that_are_alike(window: int) -> None:
-    rng = np.random.default_rng(window)
-    cells = np.where(disc(21, 8.0), 100.0, 20.0) + rng.normal(scale=3.0, size=(21, 21))
-    cells[10, 10] = 180.0
-    like = (cells + np.roll(cells, 1, 0)) / 2.0
-    averaged = _average_alike(cells, like, (2.0, 0.1), 2.5, window)
-    assert np.array_equal(averaged, reference_average(cells, like, (2.0, 0.1), 2.5, window))
-    assert averaged[10, 10] == 180.0
-    flat = ~disc(21, 10.0)
-    assert averaged[flat].std() < cells[flat].std()
 
 
 def fitting_region(
@@ -235,32 +198,3 @@ def test_regions_side_by_side_do_not_grow() -> None:
     grown, nested = grow_inner(labels, np.full(labels.shape, 0.1), 0.6)
     assert not nested
     assert np.array_equal(grown, labels)
-
-
-@pytest.mark.parametrize("angle", [0.0, 0.4, 1.2, 2.5, 4.0])
-def test_the_edge_of_a_film_is_found_wherever_it_lies(angle: float) -> None:
-    y, x = np.mgrid[:128, :128] / 128.0 - 0.5
-    brighter = np.cos(angle) * x + np.sin(angle) * y > 0.1
-    rng = np.random.default_rng(0)
-    cells = 20.0 + 8.0 * brighter + 5.0 * x + rng.normal(scale=0.3, size=brighter.shape)
-    cells[50:90, 40:85] += 100.0
-    edge = find_film_edge(cells)
-    assert edge.height == pytest.approx(8.0, rel=0.15)
-    step = edge.at(x[0], y[:, 0]) > 0.0
-    assert np.mean(step == brighter) > 0.98
-
-
-def test_a_particle_that_the_frame_cuts_is_no_edge_of_a_film() -> None:
-    cells = np.full((128, 128), 20.0)
-    y, x = np.mgrid[:128, :128]
-    cells[(x - 5) ** 2 + (y - 60) ** 2 < 40**2] = 90.0
-    assert find_film_edge(cells).height == 0.0
-    assert find_film_edge(np.full((128, 128), 20.0)).height == 0.0
-
-
-def test_order_statistics_are_numpy_s() -> None:
-    values = np.random.default_rng(3).normal(size=1001)
-    assert rank(values.copy(), 0.5) == np.median(values)
-    assert rank(values.copy(), 0.0) == values.min()
-    assert rank(values.copy(), 1.0) == values.max()
-    assert spread(values.copy()) == pytest.approx(1.0, abs=0.1)
