@@ -7,43 +7,16 @@ A chain of it is source, queue, workers of this stage, sink
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
 from pipeline import Result, process, warm_up
-from pipeline.refined.params import Controls, Which
 from protocols.messages import BoundingBox, Grid, Located, Rejected, SurveyImage
 
 from .runtime.stage import Handled, parameters_from
-
-_ASKED = Controls()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wishes:
-    """What an operator asks for: `Controls`, but the pixel size, which each image brings along."""
-
-    max_boxes: int | None = _ASKED.max_boxes
-    min_box_nm: float | None = _ASKED.min_box_nm
-    max_box_nm: float | None = _ASKED.max_box_nm
-    max_box_percent: int = _ASKED.max_box_percent
-    purity: float = _ASKED.purity
-    particles: Which = _ASKED.particles
-    margin_px: int = _ASKED.margin_px
-
-    def __post_init__(self) -> None:
-        self.of(1.0)
-
-    @property
-    def need_pixel_size(self) -> bool:
-        """Whether a box's side is asked for in nm."""
-        return self.min_box_nm is not None or self.max_box_nm is not None
-
-    def of(self, pixel_size_nm: float | None) -> Controls:
-        """Return the controls for an image."""
-        return Controls(pixel_size_nm=pixel_size_nm, **asdict(self))
+from .wishes import Wishes
 
 
 class Refined:
@@ -65,17 +38,14 @@ class Refined:
         how many `boxes`, `area_px`, `pitch_px` and `explained`.
         """
         metadata = frame.envelope.metadata
-        if self._wishes.need_pixel_size and metadata.pixel_size_nm is None:
-            return self._reject(
-                frame,
-                "no pixel size: boxes were asked for in nm; expected pixel_size_nm with the image",
-                {},
-            )
+        controls = self._wishes.of(metadata.pixel_size_nm)
+        if isinstance(controls, str):
+            return self._reject(frame, controls, {})
         result = process(
             frame.image,
             n_elements=metadata.n_elements,
             method="refined",
-            controls=self._wishes.of(metadata.pixel_size_nm),
+            controls=controls,
         )
         findings = _findings(result)
         if result.bounding_box is None or result.grid is None or result.owners is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from protocols.messages import Envelope, Located, Metadata, Rejected, SurveyImag
 from services.detectors.files import read_image
 from services.refined import Refined, build
 from services.runtime.stage import ParameterError
+from services.wishes import Wishes
 
 
 def handled(
@@ -85,6 +87,28 @@ def test_wishes_are_kept_and_the_pixel_size_comes_with_the_image() -> None:
     without, _ = handled(made.image, min_box_nm=4.0)
     assert isinstance(without, Rejected)
     assert without.reason.startswith("no pixel size: ")
+
+
+@pytest.mark.parametrize("size", [1e9, 1e7, 1e-9, 5e-324])
+def test_a_pixel_size_that_no_microscope_has_matters_only_to_wishes_in_nm(size: float) -> None:
+    made = emulate(2, 11, size=256)
+    about = {"pixel_size_nm": size}
+    anyway, _ = handled(made.image, about)
+    assert isinstance(anyway, Located)
+    assert np.array_equal(anyway.boxes, process(made.image, method="refined").boxes)
+    in_nm, _ = handled(made.image, about, max_box_nm=4.0)
+    assert isinstance(in_nm, Rejected)
+    assert in_nm.reason.startswith(f"no pixel size: boxes were asked for in nm and {size!r} came;")
+
+
+@pytest.mark.parametrize("size", [0, -1.0, math.nan, math.inf, "0.5 nm", "", [0.5]])
+def test_what_is_no_pixel_size_is_not_known(size: object) -> None:
+    assert Wishes().of(size) == Controls()
+    assert "no pixel size" in str(Wishes(min_box_nm=1.0).of(size))
+
+
+def test_a_pixel_size_that_can_be_counted_with_is_kept() -> None:
+    assert Wishes(min_box_nm=1.0).of(0.5) == Controls(min_box_nm=1.0, pixel_size_nm=0.5)
 
 
 def test_what_is_refused_says_the_number_that_decided_it() -> None:
