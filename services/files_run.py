@@ -31,6 +31,8 @@ from .runtime.status import ChainStatus
 from .runtime.supervisor import Supervisor
 from .runtime.topology import REFINED, STAGES, TOGETHER, TopologyError, one_machine
 
+ALGORITHM = 2
+"""Of the published method, if nothing else is said."""
 SOCKETS = "haadflow-"
 """Begins the name of the folder that holds a run's sockets."""
 SHARES = {"quality_gate": 0.4, "preprocessing": 0.3, "clustering": 0.2, "boxing": 0.1}
@@ -51,7 +53,7 @@ class FilesRun:
     metadata: Path | None = None
     composition: str | None = None
     n_elements: int | None = None
-    algorithm: int = 2
+    algorithm: int = ALGORITHM
     refined: dict[str, Any] | None = None
     """What is asked of the refined method; None takes the published one."""
     workers: dict[str, int] = field(default_factory=dict)

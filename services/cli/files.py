@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, cast
 
 import msgspec
 import typer
@@ -29,18 +29,7 @@ from services.runtime.topology import REFINED, STAGES, TOGETHER
 
 from . import compile_first
 from .chain import parse_workers
-from .options import (
-    Algorithm,
-    Composition,
-    Elements,
-    Json,
-    MaxBoxes,
-    MaxPixels,
-    Method,
-    Paths,
-    Pictures,
-    Stack,
-)
+from .options import Composition, Elements, Json, MaxPixels, Paths, Pictures, Stack
 from .terminal import (
     account_line,
     complain,
@@ -51,6 +40,18 @@ from .terminal import (
     print_json,
     remark,
     stop_on_signal,
+)
+from .wishes import (
+    Algorithm,
+    MarginPx,
+    MaxBoxes,
+    MaxBoxNm,
+    MaxBoxPercent,
+    Method,
+    MinBoxNm,
+    Particles,
+    Purity,
+    wished,
 )
 from .write import write_for_instrument, write_results
 
@@ -75,9 +76,15 @@ def run(
     ] = False,
     composition: Composition = None,
     n_elements: Elements = None,
-    algorithm: Algorithm = 2,
+    algorithm: Algorithm = None,
     method: Method = "published",
     max_boxes: MaxBoxes = None,
+    min_box_nm: MinBoxNm = None,
+    max_box_nm: MaxBoxNm = None,
+    max_box_percent: MaxBoxPercent = None,
+    purity: Purity = None,
+    particles: Particles = None,
+    margin_px: MarginPx = None,
     recursive: Annotated[bool, typer.Option(help="Folders inside folders too.")] = False,
     max_pixels: MaxPixels = None,
     stack: Stack = "refuse",
@@ -99,8 +106,18 @@ def run(
     for path in paths:
         if not path.exists():
             fail(f"{path}: there is no such file or folder")
+    refined = wished(
+        method,
+        algorithm,
+        max_boxes=max_boxes,
+        min_box_nm=min_box_nm,
+        max_box_nm=max_box_nm,
+        max_box_percent=max_box_percent,
+        purity=purity,
+        particles=particles,
+        margin_px=margin_px,
+    )
     wanted = parse_workers(workers or [])
-    refined = _refined(method, max_boxes)
     stages = STAGES if refined is None else (REFINED,)
     if together and refined is None:
         stages = (TOGETHER,)
@@ -109,7 +126,7 @@ def run(
             fail(f"--workers {stage}: expected one of {', '.join(stages)}")
         if wanted[stage] == 0:
             fail(f"--workers {stage}=0: a run needs at least one worker of each stage")
-    from services.files_run import FilesRun
+    from services.files_run import ALGORITHM, FilesRun
 
     asked = FilesRun(
         paths=paths,
@@ -118,7 +135,7 @@ def run(
         metadata=metadata,
         composition=composition,
         n_elements=n_elements,
-        algorithm=algorithm,
+        algorithm=algorithm or ALGORITHM,
         refined=refined,
         workers=wanted,
         together=together,
@@ -134,17 +151,6 @@ def run(
         out.print(account_line(account), soft_wrap=True)
         out.print(f"boxes.csv, frames.csv, summary.json and pictures are in {out_dir}")
     raise typer.Exit(exit_status(account))
-
-
-def _refined(method: str, max_boxes: int | None) -> dict[str, Any] | None:
-    """Return what is asked of the refined method; None if the published one is to run."""
-    if method not in ("published", "refined"):
-        fail(f"--method {method}: expected published or refined")
-    if method == "published":
-        if max_boxes is not None:
-            fail("--max-boxes: expected with --method refined")
-        return None
-    return {} if max_boxes is None else {"max_boxes": max_boxes}
 
 
 def carry_out(asked: FilesRun, *, pictures: int) -> Account:
@@ -205,20 +211,48 @@ def boxes(
     plot: Annotated[Path | None, typer.Option(help="Draw the boxes into this PNG.")] = None,
     composition: Composition = None,
     n_elements: Elements = None,
-    algorithm: Annotated[
-        int | None,
-        typer.Option(help="Of the published method: 2 by columns; 1 largest first.", min=1, max=2),
-    ] = None,
+    algorithm: Algorithm = None,
     method: Method = "published",
     max_boxes: MaxBoxes = None,
+    min_box_nm: MinBoxNm = None,
+    max_box_nm: MaxBoxNm = None,
+    max_box_percent: MaxBoxPercent = None,
+    purity: Purity = None,
+    particles: Particles = None,
+    margin_px: MarginPx = None,
+    pixel_size: Annotated[
+        float | None,
+        typer.Option(help="Edge of a pixel in nm; goes before table and file.", min=1e-6, max=1e6),
+    ] = None,
     max_pixels: MaxPixels = None,
     as_json: Json = False,
 ) -> None:
-    """Locate the boxes of one image without a chain, and print them: x, y, size, region."""
+    """Locate the boxes of one image without a chain, and print them.
+
+    One line a box: x, y, size, region, and with --method refined its particle.
+    """
+    refined = wished(
+        method,
+        algorithm,
+        max_boxes=max_boxes,
+        min_box_nm=min_box_nm,
+        max_box_nm=max_box_nm,
+        max_box_percent=max_box_percent,
+        purity=purity,
+        particles=particles,
+        margin_px=margin_px,
+    )
     from .one_image import Asked, show_boxes
 
-    asked = Asked(algorithm=algorithm, method=method, max_boxes=max_boxes)
-    show_boxes(image, plot, composition, n_elements, asked, max_pixels=max_pixels, as_json=as_json)
+    asked = Asked(
+        composition=composition,
+        n_elements=n_elements,
+        pixel_size_nm=pixel_size,
+        algorithm=algorithm,
+        refined=refined,
+        max_pixels=max_pixels,
+    )
+    show_boxes(image, plot, asked, as_json=as_json)
 
 
 def verify(

@@ -6,39 +6,36 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
 
+import msgspec
 import typer
+from numpy.typing import NDArray
 
 from pipeline import Result, process, reduction
-from pipeline.refined.params import Controls
 from protocols.messages import BoundingBox, Envelope, Grid, Located, Metadata, Outcome, Rejected
 from services.detectors.file_finding import find_images
 from services.detectors.files import limits_up_to, read_image
 from services.detectors.metadata import Resolver, with_file_metadata
 from services.results.overlay import draw_overlay
 from services.runtime import exit_codes
+from services.wishes import Wishes
 
 from .terminal import err, fail, print_json
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """Which method, and what of it."""
+    """What is known of the image, which method, and what of it."""
 
+    composition: str | None = None
+    n_elements: int | None = None
+    pixel_size_nm: float | None = None
     algorithm: int | None = None
-    method: str = "published"
-    max_boxes: int | None = None
+    refined: dict[str, Any] | None = None
+    """What is asked of the refined method; None takes the published one."""
+    max_pixels: int | None = None
 
 
-def show_boxes(
-    path: Path,
-    plot: Path | None,
-    composition: str | None,
-    n_elements: int | None,
-    asked: Asked,
-    *,
-    max_pixels: int | None = None,
-    as_json: bool,
-) -> None:
+def show_boxes(path: Path, plot: Path | None, asked: Asked, *, as_json: bool) -> None:
     """Print the boxes of one image and draw them if asked."""
     if not path.is_file():
         fail(
@@ -47,22 +44,17 @@ def show_boxes(
     if plot is not None and plot.suffix.lower() != ".png":
         fail(f"--plot {plot}: a PNG is drawn; expected a name that ends with .png")
     try:
-        resolver = Resolver(composition=composition, n_elements=n_elements)
-        controls = _controls(asked)
+        resolver = Resolver(composition=asked.composition, n_elements=asked.n_elements)
     except ValueError as error:
         fail(str(error))
     try:
         found = next(find_images([path]))
-        read = read_image(path, limits=limits_up_to(max_pixels))
-        metadata = with_file_metadata(resolver.metadata_of(found), read)
-        result = process(
-            read.image,
-            composition=metadata.composition,
-            n_elements=metadata.n_elements,
-            algorithm=cast("Literal[1, 2] | None", asked.algorithm),
-            method=cast("Literal['published', 'refined']", asked.method),
-            controls=controls,
-        )
+        read = read_image(path, limits=limits_up_to(asked.max_pixels))
+        metadata = resolver.metadata_of(found)
+        if asked.pixel_size_nm is not None:
+            metadata = msgspec.structs.replace(metadata, pixel_size_nm=asked.pixel_size_nm)
+        metadata = with_file_metadata(metadata, read)
+        result = _processed(read.image, metadata, asked)
     except ValueError as error:  # unreadable, or no picture
         fail(f"{path}: {error}", exit_codes.SOME_FAILED)
     if plot is not None:
@@ -74,14 +66,25 @@ def show_boxes(
         _print(result, metadata)
 
 
-def _controls(asked: Asked) -> Controls | None:
-    if asked.method not in ("published", "refined"):
-        raise ValueError(f"--method {asked.method}: expected published or refined")
-    if asked.max_boxes is not None and asked.method != "refined":
-        raise ValueError("--max-boxes: expected with --method refined")
-    if asked.algorithm is not None and asked.method != "published":
-        raise ValueError("--algorithm: expected with --method published")
-    return None if asked.max_boxes is None else Controls(max_boxes=asked.max_boxes)
+def _processed(image: NDArray[Any], metadata: Metadata, asked: Asked) -> Result:
+    """Do what the chain would do with an image of which so much is known."""
+    if asked.refined is None:
+        return process(
+            image,
+            composition=metadata.composition,
+            n_elements=metadata.n_elements,
+            algorithm=cast("Literal[1, 2] | None", asked.algorithm),
+        )
+    controls = Wishes(**asked.refined).of(metadata.pixel_size_nm)
+    if isinstance(controls, str):
+        return Result(outcome="rejected", reason=controls, method="refined")
+    return process(
+        image,
+        composition=metadata.composition,
+        n_elements=metadata.n_elements,
+        method="refined",
+        controls=controls,
+    )
 
 
 def as_outcome(result: Result, metadata: Metadata) -> Outcome:

@@ -60,12 +60,3 @@ Stack = Annotated[
         callback=stack_rule,
     ),
 ]
-Algorithm = Annotated[
-    int,
-    typer.Option(help="2 walks column by column; 1 takes the largest squares first.", min=1, max=2),
-]
-
-Method = Annotated[str, typer.Option(help="published or refined (docs/method.md).")]
-MaxBoxes = Annotated[
-    int | None, typer.Option(help="Of the refined method: the best N boxes.", min=1)
-]

@@ -19,7 +19,7 @@ from services.runtime.supervisor import ChainBroken
 
 from . import compile_first
 from .chain import parse_workers
-from .options import Algorithm, Composition, Elements, Json, MaxPixels, Pictures, Stack, seconds
+from .options import Composition, Elements, Json, MaxPixels, Pictures, Stack, seconds
 from .terminal import (
     account_line,
     complain,
@@ -30,6 +30,7 @@ from .terminal import (
     print_json,
     stop_on_signal,
 )
+from .wishes import Algorithm
 from .write import write_results
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ def watch(
     ] = False,
     composition: Composition = None,
     n_elements: Elements = None,
-    algorithm: Algorithm = 2,
+    algorithm: Algorithm = None,
     recursive: Annotated[bool, typer.Option(help="Folders inside folders too.")] = False,
     max_pixels: MaxPixels = None,
     stack: Stack = "refuse",
@@ -102,7 +103,7 @@ def watch(
                 f"{folder}: "
                 + ("a file; `haadflow run` takes it" if folder.exists() else "no such folder")
             )
-    from services.files_run import FilesRun
+    from services.files_run import ALGORITHM, FilesRun
 
     asked = FilesRun(
         paths=folders,
@@ -111,7 +112,7 @@ def watch(
         metadata=metadata,
         composition=composition,
         n_elements=n_elements,
-        algorithm=algorithm,
+        algorithm=algorithm or ALGORITHM,
         workers=parse_workers(workers or []),
         together=together,
         max_pixels=max_pixels,
