@@ -251,16 +251,33 @@ def check_settings(ledger: Ledger, run: FilesRun, places: Places) -> None:
     if known is None:
         ledger.note("settings", settings)
     elif known != settings:
-        before = json.loads(known)
+        before, now = _by_name(json.loads(known)), _by_name(run.settings)
         changed = "; ".join(
-            f"{name} was {_said(before.get(name))}, now it is {_said(value)}"
-            for name, value in (dict.fromkeys(before) | run.settings).items()
-            if before.get(name) != value
+            f"{name} was {_said(before.get(name))}, now it is {_said(now.get(name))}"
+            for name in _names(before, now)
+            if before.get(name) != now.get(name)
         )
         raise OtherRun(
             f"{places.out} holds a run with other settings: {changed}. "
             "Choose another --out, or remove that folder"
         )
+
+
+def _by_name(settings: dict[str, Any]) -> dict[str, Any]:
+    """Return settings as an operator gave them: the method, and each wish by itself."""
+    wishes: dict[str, Any] | None = settings.get("refined")
+    if wishes is None:
+        return {"method": "published"} | settings
+    # the algorithm is of the published method alone: nobody has chosen one
+    shared = {name: settings[name] for name in settings if name not in {"algorithm", "refined"}}
+    return {"method": "refined"} | shared | wishes
+
+
+def _names(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """Return what can be compared: of two methods, what both have."""
+    if before["method"] == now["method"]:
+        return list(dict.fromkeys((*before, *now)))
+    return [name for name in before if name in now]
 
 
 def _said(value: object) -> str:

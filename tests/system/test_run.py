@@ -131,7 +131,7 @@ def test_a_run_of_the_refined_method_finds_what_a_notebook_finds(
     assert "particles" in json.dumps(first["provenance"])
     again = haadflow("run", *images, "--out", out)
     assert again.returncode == 2
-    assert "refined was" in again.stderr
+    assert "method was refined, now it is published" in again.stderr
     assert (
         "expected published or refined"
         in haadflow("run", *images, "--out", tmp_path / "other", "--method", "best").stderr
