@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from pipeline import Result, process, warm_up
-from protocols.messages import BoundingBox, Grid, Located, Rejected, SurveyImage
+from protocols.messages import BoundingBox, Envelope, Grid, Located, Rejected, SurveyImage
 
 from .runtime.stage import Handled, parameters_from
 from .wishes import Wishes
@@ -47,20 +47,10 @@ class Refined:
             method="refined",
             controls=controls,
         )
-        findings = _findings(result)
-        if result.bounding_box is None or result.grid is None or result.owners is None:
+        findings = findings_of(result)
+        message = as_located(result, frame.envelope)
+        if message is None:
             return self._reject(frame, result.reason or "refused", findings)
-        x0, y0, x1, y1 = result.bounding_box
-        by_particle = np.argsort(result.owners, kind="stable")
-        message = Located(
-            envelope=frame.envelope,
-            grid=Grid(**asdict(result.grid)),
-            bounding_box=BoundingBox(x0=x0, y0=y0, x1=x1, y1=y1),
-            n_peaks=0,
-            k=result.k or 0,
-            boxes=result.boxes[by_particle],
-            regions=result.regions[by_particle],
-        )
         return Handled(message, findings)
 
     def warm_up(self) -> dict[str, Any]:
@@ -79,7 +69,25 @@ class Refined:
         return Handled(rejected, findings)
 
 
-def _findings(result: Result) -> dict[str, Any]:
+def as_located(result: Result, envelope: Envelope) -> Located | None:
+    """Return what the method found as a message; None if it found nothing."""
+    if result.bounding_box is None or result.grid is None or result.owners is None:
+        return None
+    x0, y0, x1, y1 = result.bounding_box
+    by_particle = np.argsort(result.owners, kind="stable")
+    return Located(
+        envelope=envelope,
+        grid=Grid(**asdict(result.grid)),
+        bounding_box=BoundingBox(x0=x0, y0=y0, x1=x1, y1=y1),
+        n_peaks=0,
+        k=result.k or 0,
+        boxes=result.boxes[by_particle],
+        regions=result.regions[by_particle],
+    )
+
+
+def findings_of(result: Result) -> dict[str, Any]:
+    """Return what goes into the record: how the frame was scaled and judged, and its particles."""
     found: dict[str, Any] = {}
     if result.scaling is not None:
         found["scaling"] = asdict(result.scaling)

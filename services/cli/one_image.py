@@ -11,10 +11,20 @@ import typer
 from numpy.typing import NDArray
 
 from pipeline import Result, process, reduction
-from protocols.messages import BoundingBox, Envelope, Grid, Located, Metadata, Outcome, Rejected
+from protocols.messages import (
+    BoundingBox,
+    Envelope,
+    Grid,
+    Located,
+    Metadata,
+    Outcome,
+    Rejected,
+    StageRecord,
+)
 from services.detectors.file_finding import find_images
 from services.detectors.files import limits_up_to, read_image
 from services.detectors.metadata import Resolver, with_file_metadata
+from services.refined import as_located, findings_of
 from services.results.overlay import draw_overlay
 from services.runtime import exit_codes
 from services.wishes import Wishes
@@ -90,6 +100,13 @@ def _processed(image: NDArray[Any], metadata: Metadata, asked: Asked) -> Result:
 def as_outcome(result: Result, metadata: Metadata) -> Outcome:
     """Return a result in the form in which the chain would have delivered it."""
     envelope = Envelope(run="one-image", seq=0, metadata=metadata)
+    if result.method == "refined":
+        record = StageRecord(
+            stage="refined", milliseconds=0.0, parameters={}, findings=findings_of(result)
+        )
+        found = as_located(result, msgspec.structs.replace(envelope, stages=(record,)))
+        if found is not None:
+            return found
     if result.outcome == "rejected" or result.grid is None or result.bounding_box is None:
         return Rejected(envelope=envelope, stage="process", reason=result.reason or "")
     grid = result.grid
@@ -114,8 +131,8 @@ def _print(result: Result, metadata: Metadata) -> None:
     if result.outcome == "rejected":
         typer.echo(f"rejected: {result.reason}")
         return
-    for (x, y, size), region in zip(result.boxes.tolist(), result.regions.tolist(), strict=True):
-        typer.echo(f"{x}\t{y}\t{size}\t{region}")
+    for box in _boxes(result):
+        typer.echo("\t".join(map(str, box.values())))
     composition = (
         f"composition {metadata.composition} ({metadata.composition_from})"
         if metadata.composition
@@ -124,7 +141,8 @@ def _print(result: Result, metadata: Metadata) -> None:
     err.print(
         f"{len(result.boxes)} boxes, {reduction(len(result.boxes)):.1f} times fewer points than a "
         f"full scan; k = {result.k} {_from(result)}{composition}.\n"
-        "Columns: x, y, size in pixels (upper-left corner, x right, y down), region.",
+        "Columns: x, y, size in pixels (upper-left corner, x right, y down), region"
+        + (", particle from 0." if result.owners is not None else "."),
         markup=False,
         soft_wrap=True,
     )
@@ -160,10 +178,14 @@ def _figures(result: Result, metadata: Metadata) -> dict[str, Any]:
             for particle in result.particles
         ],
         "convention": "x right, y down, upper-left corner, half-open, parent pixels",
-        "boxes": [
-            {"x_px": x, "y_px": y, "size_px": size, "region": region}
-            for (x, y, size), region in zip(
-                result.boxes.tolist(), result.regions.tolist(), strict=True
-            )
-        ],
+        "boxes": _boxes(result),
     }
+
+
+def _boxes(result: Result) -> list[dict[str, int]]:
+    columns = [*result.boxes.T.tolist(), result.regions.tolist()]
+    names = ["x_px", "y_px", "size_px", "region"]
+    if result.owners is not None:
+        columns.append(result.owners.tolist())
+        names.append("particle")
+    return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]

@@ -7,20 +7,25 @@ from typing import BinaryIO
 
 from .acquisition import ACQUISITION_COLUMNS
 from .cells import cell, text_cell
-from .rows import BOX_COLUMNS, FRAME_COLUMNS
+from .rows import BOX_COLUMNS, BOX_FIELDS, FRAME_COLUMNS, PARTICLE
 from .view import View
 
 
 class BoxesCsv:
-    """boxes.csv: one row a box."""
+    """boxes.csv: one row a box.
 
-    def __init__(self, file: BinaryIO) -> None:
+    With `particles`, the particle of each box stands behind it.
+    """
+
+    def __init__(self, file: BinaryIO, *, particles: bool = False) -> None:
         self._file = file
-        file.write(_line(BOX_COLUMNS))
+        more = (PARTICLE,) if particles else ()
+        self._names = (*BOX_FIELDS, *more)
+        file.write(_line((*BOX_COLUMNS, *more)))
 
     def add(self, view: View) -> None:
         """Append the rows of one parent image."""
-        texts = view.box_texts("")
+        texts = view.box_texts(self._names, "")
         if not texts:
             return
         parent = f"{text_cell(view.row.parent_id)},{text_cell(view.row.source)},"

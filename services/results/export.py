@@ -19,6 +19,7 @@ from .acquisition import Acquisitions, ReceiptsCsv
 from .csv_tables import BoxesCsv, FramesCsv
 from .jsonl import BoxesJsonl
 from .parquet import BoxesParquet, FramesParquet, why_not
+from .particles import has_particles
 from .statistics import Statistics
 from .store import ResultStore
 from .summary import Summary, summarise
@@ -29,6 +30,7 @@ SUMMARY = "summary.json"
 RECEIPTS = "receipts.csv"
 """Written where there was a feed."""
 _FRAMES = ("frames.csv", "frames.parquet")
+_BOXES = ("boxes.csv", "boxes.parquet")
 
 
 class _Table(Protocol):
@@ -93,6 +95,8 @@ def export_tables(
     makers = dict(_TABLES if problem else _TABLES | _PARQUET_TABLES)
     if acquisitions is not None:
         makers |= {n: partial(make, acquired=True) for n, make in makers.items() if n in _FRAMES}
+    if has_particles(store):
+        makers |= {n: partial(make, particles=True) for n, make in makers.items() if n in _BOXES}
     skipped = dict.fromkeys(_PARQUET_TABLES, problem) if problem else {}
     with WholeFiles(out) as files:
         with ExitStack() as finishing:

@@ -13,12 +13,17 @@ from protocols.messages import Located, Setback
 
 from .acquisition import ACQUISITION_COLUMNS, Acquisition
 from .record import Record
-from .rows import BoxColumns
+from .rows import BOX_FIELDS, PARTICLE
 from .view import View
 
 SCHEMA = "haadflow.boxes/1"
 
-_BOX = "{" + ",".join(f'"{name}":%s' for name in BoxColumns.__struct_fields__) + "}"
+_WITH_PARTICLE = (*BOX_FIELDS, PARTICLE)
+_BOXES = {
+    names: "{" + ",".join(f'"{name}":%s' for name in names) + "}"
+    for names in (BOX_FIELDS, _WITH_PARTICLE)
+}
+"""A box, by what there is to say of it."""
 
 
 class _Head(Struct, frozen=True, kw_only=True):
@@ -75,7 +80,10 @@ class BoxesJsonl:
     def add(self, view: View) -> None:
         """Append the batch of one parent image."""
         head = _json.encode(_head(view))
-        boxes = ",".join([_BOX % row for row in zip(*view.box_texts("null"), strict=True)])
+        told_apart = view.columns is not None and view.columns.particle is not None
+        names = _WITH_PARTICLE if told_apart else BOX_FIELDS
+        box = _BOXES[names]
+        boxes = ",".join([box % row for row in zip(*view.box_texts(names, "null"), strict=True)])
         provenance = _json.encode(_provenance(view.record))
         more = b""
         if view.acquisition is not None:

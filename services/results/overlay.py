@@ -27,6 +27,7 @@ from .canvas import (
     write_text,
 )
 from .painting import draw_boxes, draw_scale_bar
+from .particles import particles_of
 from .record import kind_of
 
 LONGEST = 1024
@@ -87,6 +88,9 @@ def headline(result: Located) -> str:
     metadata = result.envelope.metadata
     count = len(result.boxes)
     parts = [metadata.composition or "composition not known", f"k = {result.k} with the background"]
+    particles = len(particles_of(result))
+    if particles:
+        parts.append(f"{particles:,} particle{'s' * (particles != 1)}")
     parts.append(f"{count:,} {'box' if count == 1 else 'boxes'}")
     if count:
         parts.append(f"{GRID_POINTS / count:.1f}{TIMES} fewer points than {GRID_POINTS:,}")

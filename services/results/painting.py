@@ -6,16 +6,18 @@ import math
 
 import cv2
 import numpy as np
+from msgspec.structs import astuple
 from numpy.typing import NDArray
 
 from protocols.messages import Located
 
 from .canvas import INK, PAPER, Picture, region_colour, text_width, write_text
+from .particles import particles_of
 from .rows import pixel_size
 
 
 def draw_boxes(picture: Picture, located: Located, *, tint: float = 0.16) -> None:
-    """Draw the boxes in the colours of their regions, and the bounding box dashed, in place.
+    """Draw the boxes in the colours of their regions, in place, and each particle's bounds dashed.
 
     Parameters
     ----------
@@ -36,14 +38,20 @@ def draw_boxes(picture: Picture, located: Located, *, tint: float = 0.16) -> Non
     for (x0, y0, x1, y1), colour in zip(corners.tolist(), colours, strict=True):
         cv2.rectangle(lined, (x0, y0), (x1, y1), colour, 1)
     cv2.addWeighted(lined, 0.8, picture, 0.2, 0, dst=picture)
-    box = located.bounding_box
-    _dashed(picture, *_scaled(np.array([[box.x0, box.y0, box.x1, box.y1]]), located, picture)[0])
+    for bounds in _scaled(_bounding_boxes(located), located, picture):
+        _dashed(picture, *bounds)
 
 
 def to_picture(located: Located, picture: Picture) -> NDArray[np.int64]:
     """Scale the boxes to a picture of the parent: (N, 4) of x0, y0, x1, y1, half-open."""
     x, y, size = located.boxes.astype(np.int64).T
     return _scaled(np.stack([x, y, x + size, y + size], axis=1), located, picture)
+
+
+def _bounding_boxes(located: Located) -> NDArray[np.int64]:
+    """Return the bounding box of each particle; of all, where they are not told apart."""
+    each = [particle.bounding_box for particle in particles_of(located)]
+    return np.array(each or [astuple(located.bounding_box)], np.int64)
 
 
 def _scaled(corners: NDArray[np.int64], located: Located, picture: Picture) -> NDArray[np.int64]:

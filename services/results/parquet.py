@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from .acquisition import ACQUISITION_COLUMNS, AcquisitionRow
-from .rows import BOX_COLUMNS, FRAME_COLUMNS, BoxColumns, FrameRow
+from .rows import BOX_COLUMNS, FRAME_COLUMNS, PARTICLE, BoxColumns, FrameRow
 from .view import View
 
 BOX_ROWS = 1 << 18
@@ -34,12 +34,16 @@ def why_not() -> str | None:
 
 
 class BoxesParquet:
-    """boxes.parquet: one row a box. Needs pyarrow."""
+    """boxes.parquet: one row a box. Needs pyarrow.
 
-    def __init__(self, file: BinaryIO) -> None:
+    With `particles`, the particle of each box stands behind it.
+    """
+
+    def __init__(self, file: BinaryIO, *, particles: bool = False) -> None:
         self._pa = pa = import_module("pyarrow")
         texts = pa.dictionary(pa.int32(), pa.string())
-        types = {name: pa.int32() for name in BOX_COLUMNS}
+        names = (*BOX_COLUMNS, PARTICLE) if particles else BOX_COLUMNS
+        types = {name: pa.int32() for name in names}
         types |= {name: pa.float64() for name in BOX_COLUMNS if name.endswith(("_frac", "_nm"))}
         types |= {"parent_id": texts, "source": texts, "region": pa.uint8()}
         self._schema = _schema(pa, types)

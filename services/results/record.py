@@ -88,6 +88,17 @@ def pack_arrays(outcome: Outcome) -> bytes | None:
     return pack_boxes(outcome.boxes, outcome.regions) if isinstance(outcome, Located) else None
 
 
+def unpack_envelope(header: bytes) -> Envelope:
+    """Return what the header of a located frame says of it, without its boxes.
+
+    Raises
+    ------
+    ValueError
+        If it is no such header.
+    """
+    return _located.decode(header).envelope
+
+
 def unpack_outcome(kind: str, header: bytes, arrays: bytes | None) -> Outcome:
     """Put the two halves together again.
 

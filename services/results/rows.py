@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from pipeline.time_model import GRID_POINTS
 from protocols.messages import Located, Outcome
 
+from .particles import owners_of
 from .record import kind_of
 
 NM_DIGITS = 6
@@ -42,10 +43,16 @@ class BoxColumns(Struct, frozen=True, kw_only=True):
     y_center_nm: NDArray[np.float64] | None
     size_nm: NDArray[np.float64] | None
     region: NDArray[np.uint8]
+    particle: NDArray[np.int32] | None
+    """From 0; None where the method does not tell particles apart."""
 
 
-BOX_COLUMNS = ("parent_id", "source", *BoxColumns.__struct_fields__)
-"""The header of boxes.csv and boxes.parquet."""
+PARTICLE = "particle"
+"""The last column, in a store where particles are told apart."""
+BOX_FIELDS = tuple(name for name in BoxColumns.__struct_fields__ if name != PARTICLE)
+"""What there is to say of every box."""
+BOX_COLUMNS = ("parent_id", "source", *BOX_FIELDS)
+"""The header of boxes.csv and boxes.parquet, without particles."""
 
 
 class FrameRow(Struct, frozen=True, kw_only=True):
@@ -144,6 +151,7 @@ def box_columns(located: Located, places: NDArray[np.int32] | None = None) -> Bo
         y_center_nm=None if scale is None else _nm((twice_y - height) / 2, scale),
         size_nm=None if scale is None else _nm(size.astype(np.float64), scale),
         region=located.regions,
+        particle=owners_of(located),
     )
 
 

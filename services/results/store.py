@@ -26,7 +26,7 @@ from typing import Any, Self
 
 from msgspec import Struct
 
-from protocols.messages import Outcome
+from protocols.messages import Envelope, Outcome
 
 from .dictionaries import Dictionaries
 from .errors import StoreError
@@ -37,6 +37,7 @@ from .record import (
     kind_of,
     pack_arrays,
     pack_header,
+    unpack_envelope,
     unpack_outcome,
 )
 from .schema import open_for_reading, open_for_writing
@@ -65,6 +66,11 @@ SELECT outcomes.rowid, runs.id, runs.run, seq, outcome, software, wire_version, 
     header, boxes FROM outcomes
 LEFT JOIN runs ON runs.id = outcomes.run LEFT JOIN writers ON writers.id = writer
 WHERE outcomes.rowid > ? ORDER BY outcomes.rowid LIMIT ?
+"""
+_LOCATED_HEADERS = """
+SELECT outcomes.rowid, runs.run, seq, header FROM outcomes
+LEFT JOIN runs ON runs.id = outcomes.run
+WHERE outcomes.rowid > ? AND outcome = 'located' ORDER BY outcomes.rowid LIMIT ?
 """
 
 
@@ -217,6 +223,26 @@ class ResultStore:
                 if record.outcome.envelope.run != run:
                     return
                 yield record
+
+    def envelopes_naming(self, word: str) -> Iterator[Envelope]:
+        """Go through the envelopes of the located frames in whose header a word stands.
+
+        Reads no boxes, and decodes no other header: quick where the word is rare.
+        """
+        place = 0
+        while True:
+            with self._explained():
+                page = self._db.execute(_LOCATED_HEADERS, (place, _SHORT_ROWS)).fetchall()
+            if not page:
+                return
+            place = page[-1][0]
+            for _, run, seq, header in page:
+                try:
+                    whole = self._dictionaries.inflate("located", header)
+                    if word.encode() in whole:
+                        yield unpack_envelope(whole)
+                except (ValueError, TypeError, sqlite3.Error) as error:
+                    raise StoreError(self.path, f"frame {run}/{seq} is damaged: {error}") from error
 
     def committed_behind(self, place: int, limit: int) -> list[tuple[int, Record]]:
         """Return the next outcomes behind a place in the order in which they were committed.

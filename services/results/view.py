@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 
 from protocols.messages import Located
@@ -40,8 +41,8 @@ class View:
             return None
         return box_columns(outcome, self.acquisition.places if self.acquisition else None)
 
-    def box_texts(self, unknown: str) -> list[list[str]]:
-        """Write the columns as text, in the table's order, what is not known as `unknown`.
+    def box_texts(self, names: Sequence[str], unknown: str) -> list[list[str]]:
+        """Write columns as text, in the order of `names`, what is not known as `unknown`.
 
         Returns
         -------
@@ -51,9 +52,9 @@ class View:
         if not self.columns:
             return []
         blank = [unknown] * len(self.columns.box_id)
-        return [blank if texts is None else texts for texts in self._texts]
+        return [self._texts.get(name, blank) for name in names]
 
     @cached_property
-    def _texts(self) -> list[list[str] | None]:
-        columns = [getattr(self.columns, name) for name in BoxColumns.__struct_fields__]
-        return [None if column is None else column_texts(column) for column in columns]
+    def _texts(self) -> dict[str, list[str]]:
+        columns = {name: getattr(self.columns, name) for name in BoxColumns.__struct_fields__}
+        return {n: column_texts(column) for n, column in columns.items() if column is not None}

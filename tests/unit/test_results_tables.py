@@ -21,7 +21,13 @@ from services.results.export import export_tables
 from services.results.jsonl import BoxesJsonl
 from services.results.parquet import BoxesParquet, FramesParquet
 from services.results.record import Record
-from services.results.rows import BOX_COLUMNS, FRAME_COLUMNS, box_columns, frame_row
+from services.results.rows import (
+    BOX_COLUMNS,
+    FRAME_COLUMNS,
+    PARTICLE,
+    box_columns,
+    frame_row,
+)
 from services.results.statistics import Statistics
 from services.results.summary import summarise
 from services.results.view import View
@@ -264,5 +270,5 @@ def test_every_column_and_field_is_described() -> None:
     batch = json.loads(_written(BoxesJsonl, located(0)))
     summary = summarise(Statistics()).__struct_fields__
     provenance = [f"provenance.{name}" for name in batch.pop("provenance")]
-    for name in (*BOX_COLUMNS, *FRAME_COLUMNS, *batch, *summary, *provenance):
+    for name in (*BOX_COLUMNS, PARTICLE, *FRAME_COLUMNS, *batch, *summary, *provenance):
         assert f"`{name}`" in text, name
