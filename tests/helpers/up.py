@@ -24,6 +24,7 @@ from .wait import until
 
 SHIPPED = Path(__file__).parents[2] / "deploy" / "topology.toml"
 FEW_CORES = SHIPPED.with_name("few-cores.toml")
+REFINED = SHIPPED.with_name("refined.toml")
 LOOK_S = 0.05
 """Between two looks: services report some times a second."""
 PAIRS = Path(__file__).with_name("pairs.toml")
