@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from .film import Film, centres, fit_film
 from .film_edge import FilmEdge, find_film_edge
 from .lattice import Levels
-from .pieces import pieces_of
+from .pieces import pieces_of, widened
 from .ranks import rank
 
 Mask = NDArray[np.bool_]
@@ -96,7 +96,7 @@ def find_bodies(cells: Levels) -> Bodies:
     above = film.below(smooth)
     highest = rank(above[::2, ::2].ravel(), BRIGHTEST)
     masks: list[Mask] = []
-    for mask in _parts(above > max(RISE * film.spread, 0.02 * highest)):
+    for mask in pieces_of(above > max(RISE * film.spread, 0.02 * highest), FEWEST):
         if _is_strip(mask):
             continue
         peak = rank(above[mask], BRIGHT)
@@ -124,8 +124,8 @@ def _without_film(mask: Mask, above: Levels, peak: float, spread: float) -> list
         return [mask]
     rest = mask & (above > 1.35 * level + 2.0 * spread)
     return [
-        cv2.dilate(part.view(np.uint8), np.ones((5, 5), np.uint8)).view(np.bool_)
-        for part in _parts(rest)
+        widened(part, 2)
+        for part in pieces_of(rest, FEWEST)
         if rank(above[part], BRIGHT) > 0.5 * peak
     ]
 
@@ -133,9 +133,3 @@ def _without_film(mask: Mask, above: Levels, peak: float, spread: float) -> list
 def _sides(cells: NDArray[Number]) -> tuple[NDArray[Number], ...]:
     """Look at the cells along the border, each once."""
     return cells[0], cells[-1], cells[1:-1, 0], cells[1:-1, -1]
-
-
-def _parts(mask: Mask) -> list[Mask]:
-    """Split a mask in connected parts, thin bridges and specks left out."""
-    opened = cv2.morphologyEx(mask.view(np.uint8), cv2.MORPH_OPEN, SQUARE)
-    return pieces_of(np.asarray(opened, np.uint8), FEWEST)

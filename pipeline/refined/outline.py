@@ -13,11 +13,11 @@ import numpy as np
 
 from pipeline.compiled import compiled
 
-from .bodies import SQUARE, Mask
+from .bodies import Mask
 from .film import level_plane
 from .lattice import Levels, Numbers
 from .params import RefinedParams
-from .pieces import whole_of
+from .pieces import whole_of, widened
 from .ranks import rank
 from .ranks import spread as spread_of
 
@@ -124,7 +124,7 @@ def find_outline(
     levels = _average_alike(calm, calm, (offset, gain), NOISE / 2.0, 1)
     levels -= surroundings.film
     blurred = np.asarray(cv2.GaussianBlur(levels, (0, 0), SMOOTH), np.float32)
-    near = cv2.dilate(body.view(np.uint8), SQUARE, iterations=surroundings.reach).view(np.bool_)
+    near = widened(body, surroundings.reach)
     beside = ~(near | others)
     near &= ~others
     ground, spread, highest = _ground(blurred, body, beside, params)
@@ -137,17 +137,9 @@ def find_outline(
     if brightness <= 0.0:
         return None
     faint = max(params.film_spreads * spread, highest, params.faintest * brightness)
-    above = blurred > faint
-    above &= near
-    rim = np.asarray(cv2.dilate(blurred, SQUARE), np.float32)
-    rim *= np.float32(params.rim)
-    steady = levels > rim
-    steady &= above
+    above, steady = _steady((levels, blurred), near, np.float32(faint), np.float32(params.rim))
     # within the particle, what is dark beside something bright is no rim: gaps are closed
-    closed = cv2.morphologyEx(steady.view(np.uint8), cv2.MORPH_CLOSE, SQUARE)
-    steady = closed.view(np.bool_) & above
-    opened = cv2.morphologyEx(steady.view(np.uint8), cv2.MORPH_OPEN, SQUARE)
-    mask = whole_of(np.asarray(opened, np.uint8))
+    mask = whole_of(steady, above)
     if not mask.any():
         return None
     return Outline(
@@ -158,6 +150,32 @@ def find_outline(
         spread=spread,
         noise=sqrt(offset + gain * brightness) / brightness,
     )
+
+
+@compiled
+def _steady(
+    levels: tuple[Levels, Levels], near: Mask, faint: np.float32, rim: np.float32
+) -> tuple[Mask, Mask]:
+    """Say what is above the film near a particle, and what of that is no rim.
+
+    A rim is darker than a share of the brightest blurred cell beside it.
+    """
+    sharp, blurred = levels
+    rows, columns = sharp.shape
+    above = np.empty(sharp.shape, np.bool_)
+    steady = np.empty(sharp.shape, np.bool_)
+    # nothing is beside the outermost cells
+    brightest = np.full(columns + 2, -np.inf, np.float32)
+    for y in range(rows):
+        before, after = max(y - 1, 0), min(y + 1, rows - 1)
+        for x in range(columns):
+            brightest[x + 1] = max(blurred[before, x], blurred[y, x], blurred[after, x])
+        for x in range(columns):
+            beside = max(brightest[x], brightest[x + 1], brightest[x + 2])
+            counts = (blurred[y, x] > faint) & near[y, x]
+            above[y, x] = counts
+            steady[y, x] = counts & (sharp[y, x] > rim * beside)
+    return above, steady
 
 
 def _ground(
@@ -188,8 +206,8 @@ def _ground(
 
 def _extent(above: Mask, mask: Mask) -> tuple[int, int, int, int]:
     """Bound the mask and what is above the film near it."""
-    wider = cv2.dilate(mask.view(np.uint8), SQUARE, iterations=NEAR)
-    near = wider.view(np.bool_) & (above | mask)
+    near = widened(mask, NEAR)
+    near &= above | mask
     left, top, width, height = cv2.boundingRect(near.view(np.uint8))
     return left, top, left + width, top + height
 

@@ -1,4 +1,7 @@
-"""Connected pieces of a mask, cells that share a side; from runs of cells along the rows."""
+"""Masks: their connected pieces, from runs of cells along the rows, and what lies around them.
+
+Cells are of one piece if they share a side. Arrays are (row, column).
+"""
 
 from __future__ import annotations
 
@@ -20,36 +23,147 @@ PINHOLE = 0.004
 """Share of the whole below which a gap in it is closed."""
 
 
-def pieces_of(mask: Bytes, least: int) -> list[NDArray[np.bool_]]:
-    """Split a mask in its connected pieces, in the order in which rows come to them.
+def widened(mask: NDArray[np.bool_], by: int) -> NDArray[np.bool_]:
+    """Widen a mask by so many cells all round.
 
     Parameters
     ----------
-    mask : ndarray, uint8, (rows, columns)
-        0 or 1.
+    mask : ndarray, bool, (rows, columns)
+    by : int
+
+    Returns
+    -------
+    ndarray, bool, (rows, columns)
+    """
+    return _widened(mask.view(np.uint8), by).view(np.bool_)
+
+
+def pieces_of(mask: NDArray[np.bool_], least: int) -> list[NDArray[np.bool_]]:
+    """Split a mask in connected pieces, thin bridges and specks left out.
+
+    Parameters
+    ----------
+    mask : ndarray, bool, (rows, columns)
     least : int
         Cells of a piece.
 
     Returns
     -------
     list of ndarray, bool, (rows, columns)
+        In the order in which rows come to them.
     """
-    return [piece.view(np.bool_) for piece in _each(mask, least)]
+    return [piece.view(np.bool_) for piece in _pieces(mask.view(np.uint8), least)]
 
 
-def whole_of(mask: Bytes) -> NDArray[np.bool_]:
-    """Leave out specks, and close pinholes.
+def whole_of(steady: NDArray[np.bool_], above: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Close gaps, leave out what is thin and specks, and close pinholes.
 
     Parameters
     ----------
-    mask : ndarray, uint8, (rows, columns)
-        0 or 1.
+    steady : ndarray, bool, (rows, columns)
+        What surely counts.
+    above : ndarray, bool, (rows, columns)
+        What may be counted, where it closes a gap of a cell or two.
 
     Returns
     -------
     ndarray, bool, (rows, columns)
     """
-    return _without_specks(mask).view(np.bool_)
+    return _whole(steady.view(np.uint8), above.view(np.uint8)).view(np.bool_)
+
+
+@compiled
+def _widened(mask: Bytes, by: int) -> Bytes:
+    layers = _layers(mask)
+    for _ in range(by):
+        _widen(layers)
+    return _inner(layers)
+
+
+@compiled
+def _pieces(mask: Bytes, least: int) -> Bytes:
+    layers = _layers(mask)
+    _open(layers)
+    return _each(_inner(layers), least)
+
+
+@compiled
+def _whole(steady: Bytes, above: Bytes) -> Bytes:
+    layers = _layers(steady)
+    _widen(layers)
+    _narrow(layers)
+    cells = layers[0]
+    for y in range(above.shape[0]):
+        for x in range(above.shape[1]):
+            cells[y + 1, x + 1] &= above[y, x]
+    _open(layers)
+    return _without_specks(_inner(layers))
+
+
+@compiled
+def _layers(mask: Bytes) -> Bytes:
+    """Lay a margin around a mask, beside room to work in and what is not of the margin.
+
+    (3, rows + 2, columns + 2): with it, all rows are one line, and a shift needs no bounds.
+    """
+    rows, columns = mask.shape
+    layers = np.zeros((3, rows + 2, columns + 2), np.uint8)
+    cells, inside = layers[0], layers[2]
+    for y in range(rows):
+        for x in range(columns):
+            cells[y + 1, x + 1] = mask[y, x]
+            inside[y + 1, x + 1] = 1
+    return layers
+
+
+@compiled
+def _inner(layers: Bytes) -> Bytes:
+    """Take the margin away again."""
+    cells = layers[0]
+    inner = np.empty((cells.shape[0] - 2, cells.shape[1] - 2), np.uint8)
+    for y in range(inner.shape[0]):
+        for x in range(inner.shape[1]):
+            inner[y, x] = cells[y + 1, x + 1]
+    return inner
+
+
+@compiled
+def _widen(layers: Bytes) -> None:
+    """Set the eight cells around each one, in place."""
+    stride = layers.shape[2]
+    lines = layers.reshape(3, layers.shape[1] * stride)
+    cells, across, inside = lines[0], lines[1], lines[2]
+    left, middle, right, wide = cells[:-2], cells[1:-1], cells[2:], across[1:-1]
+    for at in range(wide.shape[0]):
+        wide[at] = left[at] | middle[at] | right[at]
+    above, here, below = across[: -2 * stride], across[stride:-stride], across[2 * stride :]
+    inner, within = cells[stride:-stride], inside[stride:-stride]
+    for at in range(inner.shape[0]):
+        inner[at] = (above[at] | here[at] | below[at]) & within[at]
+
+
+@compiled
+def _narrow(layers: Bytes) -> None:
+    """Leave the cells that all eight around them are beside; none is missed outside the mask."""
+    _turn(layers)
+    _widen(layers)
+    _turn(layers)
+
+
+@compiled
+def _turn(layers: Bytes) -> None:
+    """Swap what is of the mask and what is not."""
+    lines = layers.reshape(3, layers.shape[1] * layers.shape[2])
+    cells, inside = lines[0], lines[2]
+    for at in range(cells.shape[0]):
+        cells[at] ^= inside[at]
+
+
+@compiled
+def _open(layers: Bytes) -> None:
+    """Leave out what no square of three by three fits in."""
+    _narrow(layers)
+    _widen(layers)
 
 
 @compiled

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from pipeline.refined.bodies import SQUARE
 from pipeline.refined.close_up import Lattice, _second_differences, _Seen, _walk
 from pipeline.refined.film import Film, _follow, _products, centres, fit_film, level_plane
 from pipeline.refined.film_edge import DEPTH, REACH, _around, _jumps, find_film_edge
 from pipeline.refined.frame import to_grey
 from pipeline.refined.orientation import Orientation
-from pipeline.refined.outline import _average_alike, _bends, _brighter
-from pipeline.refined.pieces import pieces_of, whole_of
+from pipeline.refined.outline import _average_alike, _bends, _brighter, _steady
+from pipeline.refined.pieces import pieces_of, whole_of, widened
 from pipeline.refined.ranks import rank, spread
 from pipeline.scale import Scaling
 
@@ -24,20 +27,22 @@ def disc(size: int, radius: float) -> NDArray[np.bool_]:
     return inside
 
 
-def numbered(mask: NDArray[np.uint8]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+def numbered(mask: NDArray[Any]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
     """Number connected parts, and measure their areas; 0 is what is not of the mask."""
-    _, parts = cv2.connectedComponents(mask, connectivity=4)
+    _, parts = cv2.connectedComponents(mask.astype(np.uint8), connectivity=4)
     return np.asarray(parts, np.int32), np.bincount(parts.ravel())
 
 
-def reference_whole(mask: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Leave out specks, and close pinholes."""
-    parts, areas = numbered(mask)
+def reference_whole(steady: NDArray[np.bool_], above: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Close gaps, leave out specks, and close pinholes."""
+    closed = cv2.morphologyEx(steady.astype(np.uint8), cv2.MORPH_CLOSE, SQUARE)
+    closed[~above] = 0
+    parts, areas = numbered(cv2.morphologyEx(closed, cv2.MORPH_OPEN, SQUARE))
     if len(areas) == 1:
-        return np.zeros(mask.shape, np.bool_)
+        return np.zeros(above.shape, np.bool_)
     areas[0] = 0
     solid = (areas >= max(9, areas.max() / 100))[parts]
-    holes, areas = numbered((~solid).astype(np.uint8))
+    holes, areas = numbered(~solid)
     if len(areas) == 2:
         return np.asarray(solid, np.bool_)
     pinholes = areas < 0.004 * areas[0]
@@ -45,36 +50,62 @@ def reference_whole(mask: NDArray[np.uint8]) -> NDArray[np.bool_]:
     return np.asarray(solid | pinholes[holes], np.bool_)
 
 
-def blots(seed: int) -> NDArray[np.uint8]:
+def blots(seed: int) -> NDArray[np.bool_]:
     """Draw a mask of any shape: specks, pieces with gaps, or nothing at all."""
     rng = np.random.default_rng(seed)
     mask = (rng.random(rng.integers(1, 60, 2)) < rng.random()).astype(np.uint8)
-    if seed % 2:
-        way = cv2.MORPH_CLOSE if seed % 4 == 1 else cv2.MORPH_OPEN
-        mask = np.asarray(cv2.morphologyEx(mask, way, np.ones((3, 3), np.uint8)), np.uint8)
-    return mask
+    if seed % 3:
+        way = cv2.MORPH_CLOSE if seed % 3 == 1 else cv2.MORPH_OPEN
+        mask = np.asarray(cv2.morphologyEx(mask, way, SQUARE), np.uint8)
+    return mask.astype(np.bool_)
 
 
 @pytest.mark.parametrize("seed", range(40))
 def test_pieces_are_those_that_a_labelling_of_cells_finds(seed: int) -> None:
     mask = blots(seed)
-    parts, areas = numbered(mask)
-    expected = [parts == part for part in range(1, len(areas)) if areas[part] >= 9]
-    found = pieces_of(mask, 9)
+    opened = cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_OPEN, SQUARE)
+    parts, areas = numbered(opened)
+    expected = [parts == part for part in range(1, len(areas)) if areas[part] >= 12]
+    found = pieces_of(mask, 12)
     assert len(found) == len(expected)
     assert all(np.array_equal(one, other) for one, other in zip(found, expected, strict=True))
-    assert np.array_equal(whole_of(mask), reference_whole(mask))
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_what_is_whole_has_neither_specks_nor_pinholes(seed: int) -> None:
+    above = blots(seed)
+    steady = above & (np.random.default_rng(seed).random(above.shape) < 0.9)
+    assert np.array_equal(whole_of(steady, above), reference_whole(steady, above))
+    everywhere = np.ones_like(above)
+    assert np.array_equal(whole_of(above, everywhere), reference_whole(above, everywhere))
 
 
 def test_specks_beside_something_large_go_and_so_do_pinholes_in_it() -> None:
-    mask = disc(60, 25.0).astype(np.uint8)
-    mask[30, 30] = 0
-    mask[20:25, 20:25] = 0
-    mask[:4, :4] = 1
-    whole = whole_of(mask)
-    assert whole[30, 30]
-    assert not whole[22, 22]
+    mask = disc(100, 45.0)
+    mask[50, 50] = False
+    mask[40:46, 30:36] = False
+    mask[:4, :4] = True
+    whole = whole_of(mask, mask)
+    assert whole[50, 50]
+    assert not whole[42, 32]
     assert not whole[:4, :4].any()
+
+
+@pytest.mark.parametrize("by", [1, 2, 4])
+def test_a_mask_is_widened_all_round(by: int) -> None:
+    mask = blots(by)
+    expected = cv2.dilate(mask.astype(np.uint8), SQUARE, iterations=by)
+    assert np.array_equal(widened(mask, by), expected)
+
+
+def test_a_rim_is_darker_than_a_share_of_what_is_beside_it() -> None:
+    rng = np.random.default_rng(10)
+    sharp, blurred = (rng.normal(size=(2, 17, 26)) * 20).astype(np.float32)
+    near = disc(26, 9.0)[:17]
+    above, steady = _steady((sharp, blurred), near, np.float32(2.0), np.float32(0.6))
+    assert np.array_equal(above, (blurred > 2.0) & near)
+    bright = sharp > np.float32(0.6) * cv2.dilate(blurred, SQUARE)
+    assert np.array_equal(steady, above & bright)
 
 
 def reference_average(
