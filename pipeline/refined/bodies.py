@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from .blur import blur
 from .film import Film, centres, fit_film
 from .film_edge import FilmEdge, find_film_edge
 from .lattice import Levels
@@ -87,7 +88,7 @@ def find_bodies(cells: Levels) -> Bodies:
     -------
     Bodies
     """
-    smooth = np.asarray(cv2.GaussianBlur(cells, (0, 0), BLUR), np.float32)
+    smooth = blur(cells, BLUR)
     rows, columns = cells.shape
     edge = find_film_edge(smooth)
     if edge.height > 0.0:

@@ -13,6 +13,7 @@ import numpy as np
 
 from pipeline.compiled import compiled
 
+from .blur import blur
 from .bodies import Mask
 from .film import level_plane
 from .lattice import Levels, Numbers
@@ -39,6 +40,9 @@ SLOPE = 0.6
 
 NEAR = 4
 """Cells beside an outline in which what is above the film belongs to the particle."""
+
+FINE = 0.8
+"""Cells, of the blur that tells what a cell is compared with."""
 
 SMOOTH = 1.0
 """Cells, of the blur in which faint cells are looked for."""
@@ -119,11 +123,11 @@ def find_outline(
     if not body.any():
         return None
     gain, offset = _noise(cells, body, surroundings.most_noise)
-    smooth = np.asarray(cv2.GaussianBlur(cells, (0, 0), 0.8), np.float32)
+    smooth = blur(cells, FINE)
     calm = _average_alike(cells, smooth, (offset, gain), NOISE, WINDOW)
     levels = _average_alike(calm, calm, (offset, gain), NOISE / 2.0, 1)
     levels -= surroundings.film
-    blurred = np.asarray(cv2.GaussianBlur(levels, (0, 0), SMOOTH), np.float32)
+    blurred = blur(levels, SMOOTH)
     near = widened(body, surroundings.reach)
     beside = ~(near | others)
     near &= ~others

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from pipeline.refined.blur import _bell, blur
 from pipeline.refined.bodies import SQUARE
 from pipeline.refined.close_up import Lattice, _second_differences, _Seen, _walk
 from pipeline.refined.film import Film, _follow, _products, centres, fit_film, level_plane
@@ -25,6 +26,27 @@ def disc(size: int, radius: float) -> NDArray[np.bool_]:
     y, x = np.mgrid[:size, :size]
     inside: NDArray[np.bool_] = (x - size / 2) ** 2 + (y - size / 2) ** 2 < radius**2
     return inside
+
+
+def reference_sums(cells: NDArray[np.float32], bell: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Add up along the rows, the nearest cells first."""
+    wide = np.pad(cells, ((0, 0), (6, 6)), mode="reflect")
+    columns = cells.shape[1]
+    sums = bell[0] * wide[:, 6 : 6 + columns]
+    for away in range(1, 7):
+        both = wide[:, 6 - away :][:, :columns] + wide[:, 6 + away :][:, :columns]
+        sums = sums + bell[away] * both
+    return np.asarray(sums, np.float32)
+
+
+@pytest.mark.parametrize("width", [0.8, 1.0, 1.5])
+@pytest.mark.parametrize("shape", [(20, 33), (128, 128), (7, 1), (3, 40), (1, 1)])
+def test_a_blur_adds_cells_up_by_a_bell(width: float, shape: tuple[int, int]) -> None:
+    cells = (np.random.default_rng(11).random(shape) * 200).astype(np.float32)
+    down = reference_sums(cells.T, _bell(width)).T
+    assert np.array_equal(blur(cells, width), reference_sums(down, _bell(width)))
+    theirs = np.asarray(cv2.GaussianBlur(cells, (0, 0), width), np.float32)
+    assert np.abs(blur(cells, width) - theirs).max() < 1e-4
 
 
 def numbered(mask: NDArray[Any]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
