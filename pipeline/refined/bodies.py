@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeVar
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from pipeline.compiled import compiled
 
 from .blur import blur
 from .film import Film, centres, fit_film
@@ -17,8 +18,6 @@ from .pieces import pieces_of, widened
 from .ranks import rank
 
 Mask = NDArray[np.bool_]
-
-Number = TypeVar("Number", bound=np.generic)
 
 BLUR = 1.5
 """Cells, before a film is fitted and particles are looked for."""
@@ -98,12 +97,13 @@ def find_bodies(cells: Levels) -> Bodies:
     highest = rank(above[::2, ::2].ravel(), BRIGHTEST)
     masks: list[Mask] = []
     for mask in pieces_of(above > max(RISE * film.spread, 0.02 * highest), FEWEST):
-        if _is_strip(mask):
+        border = _along_border(above, mask)
+        if border.size and _is_strip(mask):
             continue
         peak = rank(above[mask], BRIGHT)
         if peak < max(PEAK * film.spread, FAINTEST * highest):
             continue
-        masks.extend(_without_film(mask, above, peak, film.spread))
+        masks += _without_film(mask, above, border, (peak, film.spread))
     return Bodies(film=film, edge=edge, masks=tuple(masks), highest=highest)
 
 
@@ -114,13 +114,15 @@ def _is_strip(mask: Mask) -> bool:
     return lies_across or (width <= STRIP and (x == 0 or x + width == columns))
 
 
-def _without_film(mask: Mask, above: Levels, peak: float, spread: float) -> list[Mask]:
+def _without_film(
+    mask: Mask, above: Levels, border: Levels, rise: tuple[float, float]
+) -> list[Mask]:
     """Cut off what is only a thicker film: it reaches the border, and is faint there."""
-    edge = np.concatenate([side[on] for side, on in zip(_sides(above), _sides(mask), strict=True)])
-    if not edge.size:
+    if not border.size:
         return [mask]
-    long = edge.size > FILM_LENGTH * max(mask.shape)
-    level = rank(edge, 0.5)
+    peak, spread = rise
+    long = border.size > FILM_LENGTH * max(mask.shape)
+    level = rank(border, 0.5)
     if level >= FILM_END * peak or not (long or level < FILM_RISE * spread):
         return [mask]
     rest = mask & (above > 1.35 * level + 2.0 * spread)
@@ -131,6 +133,16 @@ def _without_film(mask: Mask, above: Levels, peak: float, spread: float) -> list
     ]
 
 
-def _sides(cells: NDArray[Number]) -> tuple[NDArray[Number], ...]:
-    """Look at the cells along the border, each once."""
-    return cells[0], cells[-1], cells[1:-1, 0], cells[1:-1, -1]
+@compiled
+def _along_border(cells: Levels, mask: Mask) -> Levels:
+    """Pick the cells of a mask that lie along the border, each once."""
+    rows, columns = cells.shape
+    picked = np.empty(2 * (rows + columns), np.float32)
+    count = 0
+    for y in range(rows):
+        # of the rows between the first and the last, the ends only
+        step = 1 if y in (0, rows - 1) else max(columns - 1, 1)
+        for x in range(0, columns, step):
+            picked[count] = cells[y, x]
+            count += mask[y, x]
+    return picked[:count]

@@ -8,7 +8,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import sqrt
 
-import cv2
 import numpy as np
 
 from pipeline.compiled import compiled
@@ -210,10 +209,29 @@ def _ground(
 
 def _extent(above: Mask, mask: Mask) -> tuple[int, int, int, int]:
     """Bound the mask and what is above the film near it."""
-    near = widened(mask, NEAR)
-    near &= above | mask
-    left, top, width, height = cv2.boundingRect(near.view(np.uint8))
-    return left, top, left + width, top + height
+    left, top, right, bottom = _bounds(widened(mask, NEAR), above, mask)
+    return left, top, right, bottom
+
+
+@compiled
+def _bounds(near: Mask, above: Mask, mask: Mask) -> tuple[int, int, int, int]:
+    """Bound what is near and in one of the masks, half-open."""
+    rows, columns = mask.shape
+    there = np.zeros(columns, np.bool_)
+    top, bottom = rows, 0
+    for y in range(rows):
+        any_there = False
+        for x in range(columns):
+            counts = near[y, x] & (above[y, x] | mask[y, x])
+            there[x] |= counts
+            any_there |= counts
+        if any_there:
+            top, bottom = min(top, y), y + 1
+    left, right = columns, 0
+    for x in range(columns):
+        if there[x]:
+            left, right = min(left, x), x + 1
+    return left, top, right, bottom
 
 
 def _noise(cells: Levels, body: Mask, most: float) -> tuple[float, float]:
@@ -318,43 +336,44 @@ def _alike_means(
     """
     rows, columns = cells.shape
     stride = columns + 2 * window
-    padded = np.full((rows + 2 * window + 1) * stride, np.inf, np.float32)
-    middle = np.full(rows * stride, np.inf, np.float32)
-    most = np.zeros(rows * stride, np.float32)
+    padded = np.full((rows + 2 * window + 1, stride), np.inf, np.float32)
+    # what they say of the margin is of no use, and not looked at
+    middle = np.empty((rows, stride), np.float32)
+    most = np.empty((rows, stride), np.float32)
+    offset, gain, deviations = law
     for y in range(rows):
-        start = y * stride
-        inner = (y + window) * stride + window
-        padded[inner : inner + columns] = cells[y]
-        _limit(cells[y], like[y], law, (middle[start:], most[start:]))
-    total = np.zeros(rows * stride, np.float32)
-    count = np.zeros(rows * stride, np.float32)
-    for row in range(2 * window + 1):
-        if window == 1:
-            _add_three(padded[row * stride :], middle, most, (total, count))
-        else:
-            _add_five(padded[row * stride :], middle, most, (total, count))
+        line = padded[y + window]
+        for x in range(columns):
+            cell, here = cells[y, x], like[y, x]
+            limit = deviations * np.sqrt(offset + gain * max(here, np.float32(0.0)))
+            line[x + window] = cell
+            middle[y, x] = cell if abs(cell - here) > limit else here
+            most[y, x] = limit
+    total = np.zeros((rows, stride), np.float32)
+    count = np.zeros((rows, stride), np.float32)
+    _add_alike(padded, (middle, most), (total, count), window)
     means = np.empty(cells.shape, np.float32)
     for y in range(rows):
-        start = y * stride
-        _divide(total[start:], count[start:], cells[y], means[y])
+        for x in range(columns):
+            # a cell like no other stays as it is
+            alone = count[y, x] == 0.0
+            means[y, x] = cells[y, x] if alone else total[y, x] / count[y, x]
     return means
 
 
 @compiled
-def _limit(
-    cells: Levels,
-    like: Levels,
-    law: tuple[np.float32, np.float32, np.float32],
-    limits: tuple[Levels, Levels],
+def _add_alike(
+    padded: Levels, limits: tuple[Levels, Levels], sums: tuple[Levels, Levels], window: int
 ) -> None:
-    """Say what the cells of a row are compared with, and how far from it noise reaches."""
-    offset, gain, deviations = law
-    middle, most = limits
-    for x in range(cells.shape[0]):
-        here = like[x]
-        limit = deviations * np.sqrt(offset + gain * max(here, np.float32(0.0)))
-        middle[x] = cells[x] if abs(cells[x] - here) > limit else here
-        most[x] = limit
+    stride = padded.shape[1]
+    values = padded.reshape(padded.size)
+    middle, most = limits[0].reshape(limits[0].size), limits[1].reshape(limits[1].size)
+    total, count = sums[0].reshape(sums[0].size), sums[1].reshape(sums[1].size)
+    for row in range(2 * window + 1):
+        if window == 1:
+            _add_three(values[row * stride :], middle, most, (total, count))
+        else:
+            _add_five(values[row * stride :], middle, most, (total, count))
 
 
 @compiled
@@ -383,10 +402,3 @@ def _add_three(values: Levels, middle: Levels, most: Levels, sums: tuple[Levels,
             added += values[x + off] if alike else np.float32(0.0)
             counted += np.float32(1.0) if alike else np.float32(0.0)
         total[x], count[x] = added, counted
-
-
-@compiled
-def _divide(total: Levels, count: Levels, cells: Levels, means: Levels) -> None:
-    """Divide by how many there were; a cell like no other stays as it is."""
-    for x in range(cells.shape[0]):
-        means[x] = total[x] / count[x] if count[x] > 0.0 else cells[x]

@@ -10,13 +10,20 @@ import pytest
 from numpy.typing import NDArray
 
 from pipeline.refined.blur import _bell, blur
-from pipeline.refined.bodies import SQUARE
+from pipeline.refined.bodies import SQUARE, _along_border
 from pipeline.refined.close_up import Lattice, _second_differences, _Seen, _walk
 from pipeline.refined.film import Film, _follow, _products, centres, fit_film, level_plane
 from pipeline.refined.film_edge import DEPTH, REACH, _around, _jumps, find_film_edge
 from pipeline.refined.frame import to_grey
 from pipeline.refined.orientation import Orientation
-from pipeline.refined.outline import _average_alike, _bends, _brighter, _steady
+from pipeline.refined.outline import (
+    _average_alike,
+    _bends,
+    _bounds,
+    _brighter,
+    _extent,
+    _steady,
+)
 from pipeline.refined.pieces import pieces_of, whole_of, widened
 from pipeline.refined.ranks import rank, spread
 from pipeline.scale import Scaling
@@ -376,3 +383,25 @@ def test_gray_levels_are_clipped_and_a_cell_without_a_level_is_black() -> None:
     assert to_grey(means, scaling).tolist() == [[0.0, 0.0, 255.0], [153.0, 0.0, 255.0]]
     flat = Scaling(low=3.0, high=3.0, method="percentiles")
     assert not to_grey(means[1:], flat).any()
+
+
+def test_a_mask_s_cells_along_the_border_are_picked_once() -> None:
+    rng = np.random.default_rng(12)
+    cells = rng.random((9, 14)).astype(np.float32)
+    mask = rng.random((9, 14)) < 0.6
+    edge = np.zeros_like(mask)
+    edge[0] = edge[-1] = edge[:, 0] = edge[:, -1] = True
+    assert np.array_equal(_along_border(cells, mask), cells[edge & mask])
+    assert np.array_equal(_along_border(cells[:1], mask[:1]), cells[:1][mask[:1]])
+    assert np.array_equal(
+        _along_border(cells[:, :1].copy(), mask[:, :1].copy()), cells[mask[:, 0], 0]
+    )
+
+
+def test_an_extent_is_around_what_is_near_and_in_either_mask() -> None:
+    above, mask = np.zeros((2, 20, 30), np.bool_)
+    mask[8:12, 10:15] = True
+    above[10, 17] = above[0, 0] = above[19, 29] = True
+    assert _extent(above, mask) == (10, 8, 18, 12)
+    everywhere = np.ones_like(mask)
+    assert _bounds(everywhere, above, mask) == (0, 0, 30, 20)
