@@ -116,10 +116,10 @@ def fit_film(cells: Levels) -> Film:
     terms = np.zeros(TERMS)
     spread = _spread_below(_follow((products, levels), wanted, terms, (3, 5), LOW))
     for _ in range(2):
-        wanted = read_only(_beneath((products, levels), terms, CLOSE * spread))
-        if np.count_nonzero(wanted) < FEWEST:
+        enough, depths = _follow_near((products, levels), CLOSE * spread, terms)
+        if not enough:
             break
-        spread = _spread_below(_follow((products, levels), wanted, terms, (TERMS, 3), MIDDLE))
+        spread = _spread_below(depths)
     return Film(terms=terms, spread=spread)
 
 
@@ -132,7 +132,7 @@ def _places(rows: int, columns: int, step: int) -> tuple[Numbers, NDArray[np.boo
     x, y = centres(columns)[step // 2 :: step], centres(rows)[step // 2 :: step]
     x, y = np.tile(x, len(y)), np.repeat(y, len(x))
     outermost = (np.abs(x) > 0.5 - RING / columns) | (np.abs(y) > 0.5 - RING / rows)
-    return read_only(_products(x, y)), read_only(outermost)
+    return read_only(_products(x, y)), outermost
 
 
 def _surface(terms: Numbers, x: Numbers, y: Numbers) -> Levels:
@@ -171,8 +171,7 @@ def level_plane(cells: Levels, wanted: NDArray[np.bool_]) -> Levels:
     at = at[:: max(at.size // ENOUGH, 1)]
     products = read_only(_products(x[at % columns], y[at // columns]))
     terms = np.zeros(TERMS)
-    everywhere = read_only(np.ones(at.size, np.bool_))
-    _follow((products, cells.ravel()[at]), everywhere, terms, (3, 6), 0.5)
+    _follow((products, cells.ravel()[at]), np.ones(at.size, np.bool_), terms, (3, 6), 0.5)
     return _surface(terms, x, y)
 
 
@@ -212,13 +211,19 @@ def _height(products: Numbers, at: int, terms: Numbers) -> float:
 
 
 @compiled
-def _beneath(places: tuple[Numbers, Levels], terms: Numbers, most: float) -> NDArray[np.bool_]:
-    """Say which levels are less than so much above the surface."""
+def _follow_near(
+    places: tuple[Numbers, Levels], most: float, terms: Numbers
+) -> tuple[bool, Numbers]:
+    """Bring the surface to the levels that are less than so much above it, if they are enough."""
     products, levels = places
-    beneath = np.empty(levels.size, np.bool_)
+    near = np.empty(levels.size, np.bool_)
+    count = 0
     for at in range(levels.size):
-        beneath[at] = levels[at] - _height(products, at, terms) < most
-    return beneath
+        near[at] = levels[at] - _height(products, at, terms) < most
+        count += near[at]
+    if count < FEWEST:
+        return False, np.empty(0, np.float64)
+    return True, _follow(places, near, terms, (TERMS, 3), MIDDLE)
 
 
 @compiled

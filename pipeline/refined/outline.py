@@ -196,7 +196,7 @@ def _ground(
     highest = rank(around, SEEN)
     spread = spread_of(around)
     # only where the spread decides on the outline
-    if params.film_spreads * spread > params.faintest * rank(blurred[body], BRIGHT):
+    if _is_faint(blurred, body, params.faintest, params.film_spreads * spread):
         # a slope is a plane, and where the film ends there is a step: a plane must leave less
         plane = level_plane(blurred, beside)
         around = (blurred - plane)[beside]
@@ -304,6 +304,22 @@ def _brighter(bends: Levels, levels: Levels, middle: float) -> tuple[Levels, flo
         count += brighter
         total += levels[at] if brighter else 0.0
     return bright[:count], total / count if count > 0 else 1.0
+
+
+def _is_faint(levels: Levels, body: Mask, share: float, limit: float) -> bool:
+    """Say whether this share of a body's brightness is below a limit, without ordering it."""
+    fainter, count = _count_fainter(levels, body, share, limit)
+    return fainter > round(BRIGHT * (count - 1))
+
+
+@compiled
+def _count_fainter(levels: Levels, body: Mask, share: float, limit: float) -> tuple[int, int]:
+    fainter, count = 0, 0
+    for y in range(body.shape[0]):
+        for x in range(body.shape[1]):
+            count += body[y, x]
+            fainter += body[y, x] & (share * np.float64(levels[y, x]) < limit)
+    return fainter, count
 
 
 def variance(bends: Levels | Numbers) -> float:

@@ -22,6 +22,7 @@ from pipeline.refined.outline import (
     _bounds,
     _brighter,
     _extent,
+    _is_faint,
     _steady,
 )
 from pipeline.refined.pieces import pieces_of, whole_of, widened
@@ -405,3 +406,11 @@ def test_an_extent_is_around_what_is_near_and_in_either_mask() -> None:
     assert _extent(above, mask) == (10, 8, 18, 12)
     everywhere = np.ones_like(mask)
     assert _bounds(everywhere, above, mask) == (0, 0, 30, 20)
+
+
+def test_a_body_is_faint_if_its_brightness_is_below_the_limit() -> None:
+    levels = (np.random.default_rng(13).random((20, 31)) * 100).astype(np.float32)
+    body = disc(31, 9.0)[:20]
+    brightness = rank(levels[body], 0.95)
+    for limit in (0.1 * brightness, np.nextafter(0.1 * brightness, 100.0), 5.0, 12.0):
+        assert _is_faint(levels, body, 0.1, limit) == (limit > 0.1 * brightness)
