@@ -15,7 +15,7 @@ from pipeline.quality_model import QualityModel
 from pipeline.scale import Scaling, find_scaling
 
 from .lattice import Levels, cell_means
-from .ranks import rank
+from .ranks import ends
 
 HOLE = 0.0005
 """Share of cells beyond which levels are clipped, at either end."""
@@ -55,10 +55,8 @@ def see(
     means = cell_means(image, (0, 0), (rows, columns), pitch)
     scaling = find_scaling(image)
     if scaling.method != "8-bit as is":
-        finite = means[np.isfinite(means)] if image.dtype.kind == "f" else means.flatten()
-        low, high = (0.0, 0.0)
-        if finite.size:
-            low, high = rank(finite, HOLE), rank(finite, 1.0 - HOLE)
+        finite = means[np.isfinite(means)] if image.dtype.kind == "f" else means.reshape(-1)
+        low, high = ends(finite, HOLE) if finite.size else (0.0, 0.0)
         scaling = Scaling(
             low=low,
             high=high,

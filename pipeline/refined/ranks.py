@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from pipeline.compiled import compiled
+
 from .lattice import Levels, Numbers
 
 
@@ -26,3 +28,41 @@ def spread(off: Levels | Numbers) -> float:
     """Estimate a standard deviation from distances, robustly; their order is lost."""
     np.abs(off, out=off)
     return 1.4826 * rank(off, 0.5)
+
+
+def ends(values: Levels, share: float) -> tuple[float, float]:
+    """Return the values that this share of the values are below, and above, or nearly.
+
+    Parameters
+    ----------
+    values : ndarray, float32, (N,)
+        At least one, no NaN.
+    share : float
+        So small that only a few values are meant: they are kept in order one by one.
+    """
+    last = values.size - 1
+    below, above = round(share * last), last - round((1.0 - share) * last)
+    lowest, highest = _ends(values, below + 1, above + 1)
+    return float(lowest), float(highest)
+
+
+@compiled
+def _ends(values: Levels, below: int, above: int) -> tuple[np.float32, np.float32]:
+    """Find the lowest value but so many, and the highest; hardly a value is among them."""
+    lowest = np.full(below, np.inf, np.float32)
+    highest = np.full(above, -np.inf, np.float32)
+    for at in range(values.shape[0]):
+        value = values[at]
+        if value < lowest[below - 1]:
+            place = below - 1
+            while place > 0 and lowest[place - 1] > value:
+                lowest[place] = lowest[place - 1]
+                place -= 1
+            lowest[place] = value
+        if value > highest[above - 1]:
+            place = above - 1
+            while place > 0 and highest[place - 1] < value:
+                highest[place] = highest[place - 1]
+                place -= 1
+            highest[place] = value
+    return lowest[below - 1], highest[above - 1]

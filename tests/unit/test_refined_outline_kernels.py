@@ -26,7 +26,7 @@ from pipeline.refined.outline import (
     _steady,
 )
 from pipeline.refined.pieces import pieces_of, whole_of, widened
-from pipeline.refined.ranks import rank, spread
+from pipeline.refined.ranks import ends, rank, spread
 from pipeline.scale import Scaling
 
 
@@ -201,6 +201,14 @@ def test_order_statistics_are_numpy_s() -> None:
     assert rank(values.copy(), 0.0) == values.min()
     assert rank(values.copy(), 1.0) == values.max()
     assert spread(values.copy()) == pytest.approx(1.0, abs=0.1)
+
+
+@pytest.mark.parametrize("size", [1, 2, 999, 16384])
+def test_the_ends_are_order_statistics_too(size: int) -> None:
+    values = np.random.default_rng(14).integers(0, 3 * size, size).astype(np.float32)
+    for some in (values, np.sort(values), np.sort(values)[::-1].copy()):
+        expected = rank(values.copy(), 0.0005), rank(values.copy(), 0.9995)
+        assert ends(some, 0.0005) == expected
 
 
 def reference_jumps(cells: NDArray[np.float32]) -> NDArray[np.float64]:
