@@ -119,7 +119,7 @@ def find_outline(
         None if nothing is left of it.
     """
     body, others = surroundings.body, surroundings.others
-    if not body.any():
+    if not np.count_nonzero(body):
         return None
     gain, offset = _noise(cells, body, surroundings.most_noise)
     smooth = blur(cells, FINE)
@@ -143,7 +143,7 @@ def find_outline(
     above, steady = _steady((levels, blurred), near, np.float32(faint), np.float32(params.rim))
     # within the particle, what is dark beside something bright is no rim: gaps are closed
     mask = whole_of(steady, above)
-    if not mask.any():
+    if not np.count_nonzero(mask):
         return None
     return Outline(
         levels=levels,
@@ -329,6 +329,7 @@ def variance(bends: Levels | Numbers) -> float:
     return spread_of(bends) ** 2 / 6.0
 
 
+@compiled
 def _average_alike(
     cells: Levels, like: Levels, noise: tuple[float, float], deviations: float, window: int
 ) -> Levels:
@@ -336,19 +337,9 @@ def _average_alike(
 
     Lee's sigma filter: edges stay where they are. A cell that differs from `like` by more than
     noise is compared as it is: what is finer than a blur is kept. The window is 1 or 2.
-    """
-    offset, gain = noise
-    law = np.float32(offset), np.float32(gain), np.float32(deviations)
-    return _alike_means(cells, like, law, window)
 
-
-@compiled
-def _alike_means(
-    cells: Levels, like: Levels, law: tuple[np.float32, np.float32, np.float32], window: int
-) -> Levels:
-    """Shift the whole picture again and again, with cells around it that are like no other.
-
-    Its rows lie behind each other with that margin between: so long a loop is a vector loop.
+    The whole picture is shifted again and again, with cells around it that are like no other: its
+    rows lie behind each other with that margin between, and so long a loop is a vector loop.
     """
     rows, columns = cells.shape
     stride = columns + 2 * window
@@ -356,12 +347,12 @@ def _alike_means(
     # what they say of the margin is of no use, and not looked at
     middle = np.empty((rows, stride), np.float32)
     most = np.empty((rows, stride), np.float32)
-    offset, gain, deviations = law
+    offset, gain, within = np.float32(noise[0]), np.float32(noise[1]), np.float32(deviations)
     for y in range(rows):
         line = padded[y + window]
         for x in range(columns):
             cell, here = cells[y, x], like[y, x]
-            limit = deviations * np.sqrt(offset + gain * max(here, np.float32(0.0)))
+            limit = within * np.sqrt(offset + gain * max(here, np.float32(0.0)))
             line[x + window] = cell
             middle[y, x] = cell if abs(cell - here) > limit else here
             most[y, x] = limit
