@@ -128,8 +128,7 @@ def find_outline(
     levels -= surroundings.film
     blurred = blur(levels, SMOOTH)
     near = widened(body, surroundings.reach)
-    beside = ~(near | others)
-    near &= ~others
+    beside = _part(near, others)
     ground, spread, highest = _ground(blurred, body, beside, params)
     if ground is None:
         spread = surroundings.least_spread
@@ -153,6 +152,17 @@ def find_outline(
         spread=spread,
         noise=sqrt(offset + gain * brightness) / brightness,
     )
+
+
+@compiled
+def _part(near: Mask, others: Mask) -> Mask:
+    """Say what is film beside a particle, and take what is of others from what is near it."""
+    beside = np.empty(near.shape, np.bool_)
+    for y in range(near.shape[0]):
+        for x in range(near.shape[1]):
+            beside[y, x] = not (near[y, x] | others[y, x])
+            near[y, x] &= not others[y, x]
+    return beside
 
 
 @compiled

@@ -23,6 +23,7 @@ from pipeline.refined.outline import (
     _brighter,
     _extent,
     _is_faint,
+    _part,
     _steady,
 )
 from pipeline.refined.pieces import pieces_of, whole_of, widened
@@ -422,3 +423,10 @@ def test_a_body_is_faint_if_its_brightness_is_below_the_limit() -> None:
     brightness = rank(levels[body], 0.95)
     for limit in (0.1 * brightness, np.nextafter(0.1 * brightness, 100.0), 5.0, 12.0):
         assert _is_faint(levels, body, 0.1, limit) == (limit > 0.1 * brightness)
+
+
+def test_what_is_neither_near_nor_of_others_is_film() -> None:
+    near, others = np.random.default_rng(15).random((2, 12, 17)) < 0.5
+    mine = near.copy()
+    assert np.array_equal(_part(mine, others), ~(near | others))
+    assert np.array_equal(mine, near & ~others)
