@@ -19,8 +19,10 @@ pytestmark = pytest.mark.system
 
 ALONE, SEVERAL = 260, 100
 N = ALONE + SEVERAL
-RATE = 60
-"""Images a second: slow enough that the stream outlasts both kills."""
+FIRST = 20
+"""Images that go ahead: when they have ended, the worker has compiled and is at work."""
+RATE = 40
+"""Images a second: the rest of a stream takes seconds after the kill, on a busy machine too."""
 
 Box = tuple[int, int, int, int, int]
 """x, y, size, region, particle."""
@@ -59,33 +61,36 @@ def expected(image: Path, n_elements: int | None) -> tuple[str, list[Box]]:
     return result.outcome, sorted(boxes, key=lambda box: box[4])
 
 
-def kill_the_worker_at_work(chain: Up, *, located: int) -> None:
-    """SIGKILL it by its process id when so many frames are located and some are in its hand.
+def stream_and_kill(chain: Up, images: list[Path]) -> None:
+    """SIGKILL the worker, by its process id, while images stream and some are in its hand.
 
     It is stopped first: frames gather at it then, whatever the machine's speed.
     """
-    chain.until(lambda figures: figures["located"] >= located)
+    before = chain.status()
+    sending = start("send", *images, "--rate", str(RATE), "--topology", chain.topology)
+    chain.until(lambda figures: figures["located"] >= before["located"] + 10)
     (worker,) = chain.processes("refined.worker")
     worker.send_signal(signal.SIGSTOP)
-    figures = chain.until(lambda figures: figures["stages"][0]["leased"] > 0)
-    assert figures["located"] < N
+    chain.until(lambda figures: figures["stages"][0]["leased"] > 0)
     worker.kill()
+    assert sending.poll() is None, "the stream was over before the kill"
+    output, _ = sending.communicate(timeout=120)
+    assert sending.returncode == 0, output
+    figures = chain.until_ended(before["accepted"] + len(images))
+    assert figures["restarts"] == before["restarts"] + 1
 
 
 def test_a_worker_of_the_refined_stage_killed_in_mid_stream_changes_no_frame_and_no_box(
     library: Path, tmp_path: Path
 ) -> None:
     with Up(tmp_path, shipped=REFINED) as chain:
-        images = (library / "alone", library / "several")
-        sending = start("send", *images, "--rate", str(RATE), "--topology", chain.topology)
-        kill_the_worker_at_work(chain, located=30)
-        chain.until(lambda figures: figures["restarts"] == 1)
-        kill_the_worker_at_work(chain, located=150)
-        assert sending.poll() is None, "the stream was over before the second kill"
-        output, _ = sending.communicate(timeout=120)
-        assert sending.returncode == 0, output
-        figures = chain.until_ended(N)
-        assert figures["restarts"] == 2
+        images = sorted(library.rglob("0*.png"), key=lambda path: (path.name, path.parent))
+        images = [path for path in images if path.parent.name != "truth"]
+        assert haadflow("send", *images[:FIRST], "--topology", chain.topology).returncode == 0
+        chain.until_ended(FIRST)
+        half = (FIRST + N) // 2
+        stream_and_kill(chain, images[FIRST:half])
+        stream_and_kill(chain, images[half:])
         down = haadflow("down", "--pictures", "0", "--topology", chain.topology)
         assert down.returncode == 0, down.stderr
     verified = haadflow("verify", chain.out, "--json")
