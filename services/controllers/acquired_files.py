@@ -45,7 +45,7 @@ def keep(path: Path, arrays: Mapping[str, NDArray[Any]]) -> Path:
         for number in count(1):
             name = path if number == 1 else path.with_name(f"{path.stem}-{number}{path.suffix}")
             if _take(name, partial):
-                _to_disk(path.parent)
+                to_disk(path.parent)
                 return name
     finally:
         partial.unlink(missing_ok=True)
@@ -66,7 +66,8 @@ def _take(name: Path, partial: Path) -> bool:
     return True
 
 
-def _to_disk(folder: Path) -> None:
+def to_disk(folder: Path) -> None:
+    """Flush a folder: names that were given or taken in it are on the disk when this returns."""
     directory = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(directory)

@@ -104,6 +104,10 @@ class ControllerGone(Exception):
     """The instrument is not there any more: why, and what to do."""
 
 
+class ScanStopped(RuntimeError):
+    """The scan was stopped before its end: nobody knows which positions the beam reached."""
+
+
 class SettingError(ValueError):
     """A controller's settings are wrong: which, what came, what was expected."""
 

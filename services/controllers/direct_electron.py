@@ -18,8 +18,8 @@ from msgspec import Meta, Struct
 from protocols.messages import Receipt
 
 from .acquired_files import folder_of, keep
-from .controller import Box, ControllerGone, Limits, Parent, settings_from
-from .free_scan import FreeScan, ScanStopped
+from .controller import Box, ControllerGone, Limits, Parent, ScanStopped, settings_from
+from .free_scan import FreeScan
 from .points import expand
 
 PixelCount = Annotated[int, Meta(ge=1, le=8192)]

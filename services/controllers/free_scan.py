@@ -18,6 +18,8 @@ import deapi
 import numpy as np
 from numpy.typing import NDArray
 
+from .controller import ScanStopped
+
 ARRAY_TYPE = "XY File"
 RESULT = "virtual_image0"
 LOOK_S = 0.02
@@ -27,10 +29,6 @@ STOP_S = 5.0
 
 class FreeScanFailed(RuntimeError):
     """The camera did not do what it was asked; says what it was."""
-
-
-class ScanStopped(RuntimeError):
-    """The scan was stopped before its end: nobody knows which positions the beam reached."""
 
 
 class FreeScan:

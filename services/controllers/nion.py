@@ -20,9 +20,17 @@ from numpy.typing import NDArray
 from protocols.messages import Receipt
 
 from .acquired_files import keep
-from .controller import Box, Limits, Parent, SettingError, settings_from
-from .doses import Aim, doses, seen_of
-from .nion_files import file_of, is_whole
+from .controller import (
+    Box,
+    ControllerGone,
+    Limits,
+    Parent,
+    ScanStopped,
+    SettingError,
+    settings_from,
+)
+from .doses import Aim, Dose, doses, seen_of
+from .nion_files import file_of, is_whole, note_stopped, was_stopped
 from .nion_scan import Field, NionScan
 from .usim import EXPOSURE_MS, SCAN, UsimMicroscope
 
@@ -87,29 +95,34 @@ class NionController:
     def recall(self, parent: Parent, boxes: Sequence[Box]) -> Mapping[int, Receipt | None]:
         """Look boxes up: in the files, and in the simulated instrument's own record of its dose.
 
-        A microscope has no such record: there a box without a file stays in doubt.
+        A microscope has no such record: there a box without a file stays in doubt. So does one
+        whose scan was stopped: the record has what the beam was to see, all of it, from the start.
         """
-        record = self._out / DOSE
-        given = {} if self._microscope is None else {dose.aim: dose for dose in doses(record)}
+        given = (
+            {} if self._microscope is None else {dose.aim: dose for dose in doses(self._out / DOSE)}
+        )
         known: dict[int, Receipt | None] = {}
         for box in boxes:
-            dose = given.get(Aim(parent.run, parent.seq, box.box_id))
-            receipt: Receipt | None = Receipt(box_id=box.box_id, status="acquired")
-            if not is_whole(file_of(self._out, parent.run, parent.seq, box.box_id)):
-                if self._microscope is None:
-                    continue
-                if dose is None:
-                    receipt = None
-                elif self._takes_camera(box):
-                    lost = "scanned, but what the camera saw was lost when the adapter ended"
-                    receipt = Receipt(box_id=box.box_id, status="failed", reason=lost)
-                else:
-                    self._write(parent, box, {"image": seen_of(record, dose)})
-            known[box.box_id] = receipt
+            path = file_of(self._out, parent.run, parent.seq, box.box_id)
+            if is_whole(path):
+                known[box.box_id] = Receipt(box_id=box.box_id, status="acquired")
+            elif self._microscope is not None and not was_stopped(path):
+                aim = Aim(parent.run, parent.seq, box.box_id)
+                known[box.box_id] = self._by_dose(parent, box, given.get(aim))
         return known
 
+    def _by_dose(self, parent: Parent, box: Box, dose: Dose | None) -> Receipt | None:
+        """Tell of a box from what the simulated specimen got; its file is made from that."""
+        if dose is None:
+            return None
+        if self._takes_camera(box):
+            lost = "scanned, but what the camera saw was lost when the adapter ended"
+            return Receipt(box_id=box.box_id, status="failed", reason=lost)
+        self._write(parent, box, {"image": seen_of(self._out / DOSE, dose)})
+        return Receipt(box_id=box.box_id, status="acquired")
+
     def abort(self) -> None:
-        """Stop the sub-scan."""
+        """Stop the sub-scan, with or without a camera; its box is in doubt then."""
         self._scan.abort()
 
     def close(self) -> None:
@@ -119,18 +132,22 @@ class NionController:
 
     def _acquire(self, parent: Parent, box: Box) -> Receipt:
         started = perf_counter()
-        x, y, size = box.x_px, box.y_px, box.size_px
-        arrays: dict[str, NDArray[Any]] = {}
         if self._microscope is not None:
             self._microscope.specimen.aim = Aim(parent.run, parent.seq, box.box_id)
-        if self._takes_camera(box):
-            arrays["image"], arrays["frames"] = self._scan.square_with_camera(
-                x, y, size, self._settings.exposure_ms
-            )
-        else:
-            arrays["image"] = self._scan.square(x, y, size)
+        try:
+            arrays = self._scanned(box)
+        except ScanStopped as error:
+            note_stopped(file_of(self._out, parent.run, parent.seq, box.box_id))
+            raise ControllerGone(f"{error}, because the adapter was told to end") from error
         self._write(parent, box, arrays)
         return Receipt(box_id=box.box_id, status="acquired", seconds=perf_counter() - started)
+
+    def _scanned(self, box: Box) -> dict[str, NDArray[Any]]:
+        x, y, size = box.x_px, box.y_px, box.size_px
+        if not self._takes_camera(box):
+            return {"image": self._scan.square(x, y, size)}
+        image, frames = self._scan.square_with_camera(x, y, size, self._settings.exposure_ms)
+        return {"image": image, "frames": frames}
 
     def _write(self, parent: Parent, box: Box, arrays: dict[str, NDArray[Any]]) -> None:
         place = np.array([box.x_px, box.y_px, box.size_px], np.int32)

@@ -79,7 +79,7 @@ class Feeding:
         self.places = places
         self._sockets = Path(tempfile.mkdtemp(prefix="hf-"))
         self.address = f"ipc://{self._sockets}/feed"
-        self._log = (places.out / "processes.log").open("w+b")
+        self._log = (places.out / "processes.log").open("wb")
         self.feed: psutil.Process | None = None
         self.controllers: dict[str, psutil.Process] = {}
 
@@ -90,11 +90,20 @@ class Feeding:
 
     def start(self, name: str, *options: str | Path, dwell_us: float = 0.0) -> psutil.Process:
         """Start a `files` controller with a folder and a journal of its own, or start it again."""
+        return self.start_adapter(name, "files", "--set", f"dwell_us={dwell_us}", *options)
+
+    def start_adapter(
+        self,
+        name: str,
+        adapter: str,
+        *options: str | Path,
+        command: Iterable[str | Path] = COMMAND,
+    ) -> psutil.Process:
+        """Start any adapter so; `command` is that of the environment that it needs."""
         folder = self.folder(name)
-        command = [*COMMAND, "controller", "files", "--feed", self.address, "--as", name]
-        command += ["--journal", str(folder / "journal"), "--set", f"out={folder}"]
-        command += ["--set", f"dwell_us={dwell_us}", *map(str, options)]
-        started = self.controllers[name] = self._start(command)
+        line = [*command, "controller", adapter, "--feed", self.address, "--as", name]
+        line += ["--journal", folder / "journal", "--set", f"out={folder}", *options]
+        started = self.controllers[name] = self._start(line)
         return started
 
     def folder(self, name: str) -> Path:
@@ -135,8 +144,9 @@ class Feeding:
 
     def said(self) -> str:
         """Return the end of what the processes logged."""
-        self._log.seek(0)
-        return f"{self.sums()}\n{self._log.read().decode(errors='replace')[-6_000:]}"
+        # Through a place of its own: the processes write where the file that they share stands.
+        log = Path(self._log.name).read_bytes()
+        return f"{self.sums()}\n{log.decode(errors='replace')[-6_000:]}"
 
     def __enter__(self) -> Self:
         return self

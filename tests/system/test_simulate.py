@@ -12,21 +12,13 @@ from PIL import Image
 
 from pipeline.emulation import emulate
 from tests.helpers.command import haadflow
+from tests.helpers.environments import environment_of
 
 pytestmark = [pytest.mark.system, pytest.mark.microscope]
 
-ROOT = Path(__file__).parents[2]
-
-
-def environment(controller: str) -> Path:
-    made = ROOT / f".venv-{controller}"
-    if not (made / ".installed").exists():
-        pytest.skip(f"{made.name} is not there: make {made.name}/.installed makes it")
-    return made
-
 
 def simulate(tmp_path: Path, controller: str, *more: str | Path) -> tuple[int, dict[str, Any]]:
-    asked = ("--controller", controller, "--environment", environment(controller))
+    asked = ("--controller", controller, "--environment", environment_of(controller))
     done = haadflow("simulate", *asked, "--out", tmp_path / "out", "--json", *more)
     assert done.stdout, done.stderr
     said = json.loads(done.stdout)
@@ -73,7 +65,7 @@ def test_the_positions_that_a_direct_electron_camera_touches_are_those_asked_for
 
 
 def test_an_adapter_is_not_killed_behind_its_last_box(tmp_path: Path) -> None:
-    more = ("--environment", environment("direct-electron"), "--out", tmp_path / "out")
+    more = ("--environment", environment_of("direct-electron"), "--out", tmp_path / "out")
     done = haadflow(
         "simulate", "--controller", "direct-electron", *more, "--kill-adapter-after", "1000000"
     )
