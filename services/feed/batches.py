@@ -39,6 +39,7 @@ class Batches:
 
     def __init__(self, store: FeedStore) -> None:
         self.store = store
+        self._came_back: list[int] = []
 
     def take_in(self, records: Iterable[tuple[int, Record]]) -> None:
         """Let outcomes wait, with their places in the result store."""
@@ -113,6 +114,8 @@ class Batches:
             self._into(entry, "done")
         elif entry.state == "held" and not entry.doubtful:
             self._settle(entry, ended=False)
+        elif entry.state == "waiting":
+            self._came_back.append(entry.place)  # with fewer boxes it may be for another
         self.store.put(entry)
         return Heard(wrong, late, entry.state)
 
@@ -151,6 +154,11 @@ class Batches:
             return []
         asked = self.store.with_journal(who.journal)
         return [e for e in asked if e.state == "held" and e.session != who.session]
+
+    def came_back(self) -> list[int]:
+        """Return the places of the batches that wait again since this was asked last."""
+        found, self._came_back = self._came_back, []
+        return found
 
     def release(self, entry: Entry, *, repeat: bool) -> None:
         """Let a held batch be offered again; of what is in doubt, only with `repeat`.
@@ -239,8 +247,11 @@ class Batches:
     def _into(self, entry: Entry, state: State) -> None:
         if state in ("waiting", "done"):
             entry.offered, entry.untouched = [], []
+        if state == "waiting":
+            self._came_back.append(entry.place)
         if state != "held":
             entry.why = ""
+        entry.begun |= state == "started"
         if state == "done":
             entry.may_repeat = []
         entry.state = state

@@ -67,6 +67,8 @@ class Entry(Struct, kw_only=True):
     """Of these, the ones given back so far."""
     ended: bool = False
     """Whether its controller has said the last of that offer; receipts may still come."""
+    begun: bool = False
+    """Whether any controller ever had `Go`: what it has left is not refused, it waits."""
     may_repeat: list[int] = field(default_factory=list)
     """Released by an operator though the beam may have been there."""
     receipts: dict[int, Known] = field(default_factory=dict)
@@ -88,6 +90,11 @@ class Entry(Struct, kw_only=True):
             return []
         safe = {*self.untouched, *self.receipts}
         return [box for box in self.offered if box not in safe]
+
+    @property
+    def was_begun(self) -> bool:
+        """Whether a controller has had some of it, by its `Go` or by a receipt that came."""
+        return self.begun or any(known.grant is not None for known in self.receipts.values())
 
     def receipts_by_status(self) -> dict[str, int]:
         """Count the boxes by receipt, and those without one."""

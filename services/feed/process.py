@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
@@ -47,6 +47,7 @@ from services.runtime.topology import Topology, TopologyError
 
 from .batches import Batches
 from .entry import Entry
+from .looking import Looking
 from .offering import batch_of, choose_order, refused_by
 from .peers import Peer, Peers
 from .store import FeedStore
@@ -63,7 +64,7 @@ SETTLED_S = 6.0
 long: controllers that start together come one after the other, and those of a feed that is started
 again within `RECONNECT_MAX_MS`."""
 LOOKED_AT = 64
-"""Waiting batches that are looked at for a controller that takes them."""
+"""Waiting batches that are looked at in a turn for a controller that takes them."""
 
 
 class Feed:
@@ -110,8 +111,7 @@ class Feed:
         self._to_say: list[tuple[Peer, FromFeed]] = []
         self._to_copy: list[Batch | Receipts] = []
         self._may_offer = True
-        self._look_again = False
-        """Something is refused soon, if nobody comes that takes it."""
+        self._looking = Looking()
         self._more_to_take_in = True
         self._waits_for_disk = self._begins_again = False
         with self.store.transaction():
@@ -145,6 +145,7 @@ class Feed:
             # What was heard in this turn is not in the file: all begins again, as after a restart.
             # Controllers describe themselves again by and by, and say again what is not noted.
             self._peers = Peers()
+            self._looking.anew()
             self._begins_again = True
             self._waits_for_disk = self._may_offer = self._more_to_take_in = True
             self._pause(AGAIN_S)
@@ -185,14 +186,16 @@ class Feed:
             self._received(peer, said)
 
     def _described(self, address: bytes, said: Description) -> None:
+        before = self._peers.at(address)
+        takes_else = before is not None and before.description != said
         peer, new = self._peers.describe(address, said)
         if peer is None:
             why = f"{said.controller!r:.80} is one more than {len(self._peers)} controllers"
             self._bad.refuse("controller.too_many", why, where="feed.batches")
             return
+        if new or takes_else:
+            self._others_are_here()
         if new:
-            self._may_offer = True
-            self._changed = self._clock()
             about = {"session": said.session, "family": said.family, "software": said.software}
             self._log.info("controller.here", controller=said.controller, **about)
         for entry in self._batches.back(said):
@@ -233,13 +236,20 @@ class Feed:
                 description = peer.description
                 self._batches.gone(description.session, description.controller)
                 self._log.warning("controller.gone", controller=description.controller)
-                self._may_offer = True
-                self._changed = self._clock()
+                self._others_are_here()
         self._lost = []
+
+    def _others_are_here(self) -> None:
+        """Note that a controller came or went: what nobody took may be for somebody now."""
+        self._may_offer = True
+        self._changed = self._clock()
+        self._looking.anew()
 
     def _take_in(self) -> None:
         """Let what the sink has committed wait, and see what an operator has decided."""
-        self._may_offer |= self.store.others_wrote()
+        if self.store.others_wrote():
+            self._may_offer = True
+            self._looking.anew()
         results = self._opened()
         if results is None or not (results.others_wrote() or self._more_to_take_in):
             return
@@ -267,24 +277,32 @@ class Feed:
 
     def _offer(self) -> None:
         """Offer what waits to those who have room for it."""
-        if not (self._may_offer or self._look_again) or not len(self._peers):
+        for place in self._batches.came_back():
+            self._looking.again(place)
+        if self._is_settled():
+            self._may_offer |= self._looking.settled()
+        if not self._may_offer or not len(self._peers):
             return
-        self._may_offer = self._look_again = False
+        self._may_offer = False
         room = {
             peer.address: peer.description.window - self.store.count_with(peer.description.session)
             for peer in self._peers
         }
-        for entry in self.store.waiting(LOOKED_AT):
-            if not any(left > 0 for left in room.values()):
+        free = [address for address, left in room.items() if left > 0]
+        page = self.store.waiting(LOOKED_AT, self._looking.behind(free)) if free else []
+        for entry in page:
+            free = [address for address, left in room.items() if left > 0]
+            if not free:
                 return
-            # What was refused or offered makes place for another to be looked at.
-            self._may_offer |= self._offer_one(entry, room)
+            self._offer_one(entry, room)
+            self._looking.seen(entry.place, free)
+        self._may_offer |= len(page) == LOOKED_AT
 
-    def _offer_one(self, entry: Entry, room: dict[bytes, int]) -> bool:
-        """Offer a batch to who takes most of it, if there is room; the rest of it is refused.
+    def _is_settled(self) -> bool:
+        return self._clock() - self._changed >= SETTLED_S
 
-        Return whether anything became of it.
-        """
+    def _offer_one(self, entry: Entry, room: dict[bytes, int]) -> None:
+        """Offer a batch to who takes most of it, if there is room; what nobody takes is refused."""
         record = self._record(entry)
         unsettled = set(entry.open)
         boxes = [
@@ -296,27 +314,31 @@ class Feed:
         fewest = min(map(len, refused.values()))
         fit = [peer for peer in self._peers if len(refused[peer.address]) == fewest]
         peer = max(fit, key=lambda one: room[one.address])
-        refusals = refused[peer.address]
-        left = [box for box in boxes if box not in refusals]
-        if refusals and entry.grant is not None:
-            # Somebody has taken boxes of it before: what is left waits for one who takes it.
-            refusals = {}
-            if not left:
-                return False
-        if room[peer.address] < 1 and (left or not boxes):
-            return False
-        if refusals and self._clock() - self._changed < SETTLED_S:
-            self._look_again = True
-            return False
-        if refusals:
-            self._batches.refuse(entry, refusals)
-            first = next(iter(refusals.values()))
-            about = {"run": entry.run, "seq": entry.seq, "boxes": len(refusals), "why": first}
-            self._log.warning("boxes.refused", controller=peer.description.controller, **about)
-        if left or not boxes:
-            self._batches.offer(entry, peer.description, left[: peer.description.most_boxes])
+        theirs = [box for box in boxes if box not in refused[peer.address]]
+        if room[peer.address] < 1 and (theirs or not boxes):
+            return
+        if not self._refuse(entry, list(refused.values())):
+            return
+        if theirs or not boxes:
+            self._batches.offer(entry, peer.description, theirs[: peer.description.most_boxes])
             room[peer.address] -= 1
             self._say_batch(peer, entry, record)
+
+    def _refuse(self, entry: Entry, by_each: Sequence[Mapping[int, str]]) -> bool:
+        """Refuse the boxes that nobody here takes; False if it is too early to say that."""
+        if entry.was_begun:
+            return True  # somebody has taken it before: what is left waits for one who takes it
+        first, *others = by_each
+        nobodys = [box for box in first if all(box in theirs for theirs in others)]
+        if not nobodys:
+            return True
+        if not self._is_settled():
+            self._looking.undecided(entry.place)
+            return False
+        nearest = min(by_each, key=len)
+        self._batches.refuse(entry, {box: nearest[box] for box in nobodys})
+        about = {"run": entry.run, "seq": entry.seq, "boxes": len(nobodys)}
+        self._log.warning("boxes.refused", **about, why=nearest[nobodys[0]])
         return True
 
     def _say_batch(self, peer: Peer, entry: Entry, record: Record) -> None:

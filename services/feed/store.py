@@ -230,10 +230,12 @@ class FeedStore:
             found = list(self._all("SELECT entry FROM batches WHERE seq = ?", int(name)))
         return found
 
-    def waiting(self, limit: int) -> list[Entry]:
-        """Return the first batches that no controller has, in the order of commits."""
-        query = "SELECT entry FROM batches WHERE state = 'waiting' ORDER BY place LIMIT ?"
-        return list(self._all(query, limit))
+    def waiting(self, limit: int, behind: int = 0) -> list[Entry]:
+        """Return the first batches behind a place that nobody has, in the order of commits."""
+        query = (
+            "SELECT entry FROM batches WHERE state = 'waiting' AND place > ? ORDER BY place LIMIT ?"
+        )
+        return list(self._all(query, behind, limit))
 
     def in_state(self, state: State) -> Iterator[Entry]:
         """Go through the batches of one state, in the order of commits."""

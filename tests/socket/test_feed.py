@@ -594,6 +594,73 @@ def test_boxes_that_the_feed_refused_may_be_released_though_others_were_acquired
     assert sorted(Hand(around, "right").begun().box_id.tolist()) == sorted(refused)
 
 
+def left_alone(around: Around, parents: int, *, begun: bool) -> None:
+    """Let so many first batches wait whose only controller had an offer of them, and is gone."""
+    small = Hand(around, "small", grid_height=32, grid_width=32, window=parents)
+    until(lambda: len(small.came) == parents, around.turn)
+    small.leave()
+    around.until_state("waiting", parents - 1)
+    if begun:  # as after a `Go` and a `final` that gives everything back
+        with FeedStore(around.places.feed) as store, store.transaction():
+            for entry in store.waiting(parents):
+                entry.begun = True
+                store.put(entry)
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_however_many_batches_nobody_here_takes_the_next_goes_to_who_does(
+    around: Around, begun: bool
+) -> None:
+    around.located(*(parent(seq, 1, side=32) for seq in range(64)), parent(64, 1), parent(65, 1))
+    left_alone(around, 64, begun=begun)
+    large = Hand(around, "large", grid_height=64, grid_width=64)
+    batch = large.begun()
+    assert batch.seq == 64
+    large.receipts(batch, [0], final=True)
+    assert large.begun().seq == 65
+    small = Hand(around, "small again", grid_height=32, grid_width=32)
+    assert small.begun().seq == 0
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_what_was_only_offered_is_refused_if_nobody_takes_it_and_what_was_begun_waits(
+    around: Around, begun: bool
+) -> None:
+    around.located(parent(0, 1, side=32), parent(1, 1))
+    left_alone(around, 1, begun=begun)
+    large = Hand(around, "large", grid_height=64, grid_width=64)
+    around.settle()
+    batch = large.begun()
+    large.receipts(batch, [0], final=True)
+    assert around.entry().state == ("waiting" if begun else "done")
+    assert around.entry().count("rejected") == (0 if begun else 1)
+
+
+def test_a_busy_controller_goes_on_in_the_order_of_commits_though_others_went_ahead(
+    around: Around,
+) -> None:
+    around.located(*(parent(seq, 1, side=64 if seq == 70 else 32) for seq in range(71)))
+    small = Hand(around, "small", grid_height=32, grid_width=32)
+    batch = small.begun()
+    assert Hand(around, "large", grid_height=64, grid_width=64).begun().seq == 70
+    for seq in range(3):
+        assert batch.seq == seq
+        small.receipts(batch, [0], final=True)
+        batch = small.begun()
+
+
+def test_boxes_go_to_whichever_controller_takes_them_and_none_is_refused(around: Around) -> None:
+    around.located(parent(0, 20))
+    sizes = located("r", 0, 20).boxes[:, 2]
+    small, large = Hand(around, "small", largest_px=4), Hand(around, "large", smallest_px=5)
+    around.settle()
+    for hand, takes in (large, sizes > 4), (small, sizes < 5):
+        batch = hand.begun()
+        assert sorted(batch.box_id.tolist()) == np.flatnonzero(takes).tolist()
+        hand.receipts(batch, batch.box_id.tolist(), final=True)
+    assert around.until_state("done").count("acquired") == 20
+
+
 def test_a_parent_waits_for_the_controller_that_takes_it(around: Around) -> None:
     around.located(parent(0, 1), parent(1, 1, side=32), parent(2, 1, side=32))
     small = Hand(around, "small", grid_height=32, grid_width=32)
