@@ -25,6 +25,7 @@ from .bounds import (
     Attempt,
     Clusters,
     Count,
+    Degrees,
     Elements,
     Extent,
     Figures,
@@ -67,6 +68,8 @@ class Metadata(Struct, frozen=True, kw_only=True, omit_defaults=True):
     composition_from: CompositionSource | None = None
     n_elements: Elements | None = None
     pixel_size_nm: Nanometres | None = None
+    scan_rotation_deg: Degrees | None = None
+    """At which the image was scanned, as its microscope counts it; 0 is not turned."""
     extra: Annotated[dict[Name, Note], FEW] = field(default_factory=dict)
     """What the sender wants to find again beside the boxes."""
 

@@ -106,6 +106,7 @@ class Detector:
         composition: str | None = None,
         n_elements: int | None = None,
         pixel_size_nm: float | None = None,
+        scan_rotation_deg: float | None = None,
         extra: Mapping[str, str] | None = None,
     ) -> str:
         """Offer an image, shape (height, width), any real dtype; return its parent_id.
@@ -119,6 +120,7 @@ class Detector:
             composition=composition,
             n_elements=n_elements,
             pixel_size_nm=pixel_size_nm,
+            scan_rotation_deg=scan_rotation_deg,
             extra=dict(extra or {}),
         )
         return self.send_with(metadata, image)

@@ -184,6 +184,7 @@ def resolve(
         composition_from=origin,
         n_elements=count,
         pixel_size_nm=row.pixel_size_nm,
+        scan_rotation_deg=row.scan_rotation_deg,
         extra=_with_notes(row.extra, [_doubt_about(path)] if text is None else []),
     )
 

@@ -1,8 +1,9 @@
 """The metadata table: a CSV file that says what is known of each image file.
 
-Columns: `file` (needed), `composition`, `n_elements`, `pixel_size_nm`; any other goes along with
-the image and is found again beside its boxes. Comma, semicolon or tab between the cells, whichever
-the first line has; with a semicolon, a number may have a decimal comma, as spreadsheets write it.
+Columns: `file` (needed), `composition`, `n_elements`, `pixel_size_nm`, `scan_rotation_deg`; any
+other goes along with the image and is found again beside its boxes. Comma, semicolon or tab between
+the cells, whichever the first line has; with a semicolon, a number may have a decimal comma, as
+spreadsheets write it.
 """
 
 from __future__ import annotations
@@ -32,7 +33,8 @@ _MOST_EXTRA = 256
 """`protocols.bounds.FEW`."""
 _MOST_ELEMENTS = 118
 _LARGEST_NM = 1e9
-_KNOWN = ("file", "composition", "n_elements", "pixel_size_nm")
+_MOST_DEGREES = 360
+_KNOWN = ("file", "composition", "n_elements", "pixel_size_nm", "scan_rotation_deg")
 
 
 class MetadataError(ValueError):
@@ -48,6 +50,7 @@ class TableRow:
     n_elements: int | None = None
     pixel_size_nm: float | None = None
     extra: Mapping[str, str] = field(default_factory=dict)
+    scan_rotation_deg: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +199,12 @@ class _Line:
         composition = self._cells.get("composition") or None
         elements = self._elements(composition)
         return file, TableRow(
-            self._line, composition, self._count(elements), self._size(), self._extra()
+            self._line,
+            composition,
+            self._count(elements),
+            self._size(),
+            self._extra(),
+            self._rotation(),
         )
 
     def _elements(self, composition: str | None) -> int | None:
@@ -218,16 +226,26 @@ class _Line:
         return count
 
     def _size(self) -> float | None:
-        text = self._cells.get("pixel_size_nm")
+        size = self._number("pixel_size_nm")
+        if size is not None and not 0 < size <= _LARGEST_NM:
+            self._wrong("pixel_size_nm", "a number above 0")
+        return size
+
+    def _rotation(self) -> float | None:
+        degrees = self._number("scan_rotation_deg")
+        if degrees is not None and not -_MOST_DEGREES <= degrees <= _MOST_DEGREES:
+            self._wrong("scan_rotation_deg", f"a number from -{_MOST_DEGREES} to {_MOST_DEGREES}")
+        return degrees
+
+    def _number(self, column: str) -> float | None:
+        """Return the number of a cell; NaN if it is none, None if it is empty."""
+        text = self._cells.get(column)
         if not text:
             return None
         try:
-            size = float(text.replace(",", ".", 1) if self._decimal_comma else text)
+            return float(text.replace(",", ".", 1) if self._decimal_comma else text)
         except ValueError:
-            size = math.nan
-        if not 0 < size <= _LARGEST_NM:
-            self._wrong("pixel_size_nm", "a number above 0")
-        return size
+            return math.nan
 
     def _extra(self) -> dict[str, str]:
         extra = {name: cell for name, cell in self._cells.items() if cell and name not in _KNOWN}

@@ -68,6 +68,7 @@ def batch_of(entry: Entry, record: Record) -> Batch:
         parent_height=height,
         parent_width=width,
         pixel_size_nm=pixel_size(outcome),
+        scan_rotation_deg=outcome.envelope.metadata.scan_rotation_deg,
         order=entry.order or "raster",
         n_boxes=entry.n_boxes,
         travel_boxed_px=entry.travel_boxed_px,

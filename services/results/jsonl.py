@@ -38,7 +38,7 @@ class _Head(Struct, frozen=True, kw_only=True):
     parent_height: int | None
     parent_width: int | None
     pixel_size_nm: float | None
-    scan_rotation_deg: None
+    scan_rotation_deg: float | None
     origin: str
     convention: str
     outcome: str
@@ -109,7 +109,7 @@ def _head(view: View) -> _Head:
         parent_height=row.parent_height,
         parent_width=row.parent_width,
         pixel_size_nm=row.pixel_size_nm,
-        scan_rotation_deg=None,
+        scan_rotation_deg=outcome.envelope.metadata.scan_rotation_deg,
         origin="top-left",
         convention="half-open pixel edges",
         outcome=row.outcome,

@@ -30,13 +30,16 @@ SIDE = 64
 DEADLINE_S = 60.0
 
 
-def located(run: str, seq: int, boxes: int, *, side: int = SIDE) -> Located:
-    """Return a parent of `side` x `side` pixels with so many boxes of 4 to 7 pixels."""
+def located(run: str, seq: int, boxes: int, *, side: int = SIDE, **known: Any) -> Located:  # noqa: ANN401
+    """Return a parent of `side` x `side` pixels with so many boxes of 4 to 7 pixels.
+
+    `known` is what its metadata has.
+    """
     generator = np.random.default_rng(seq)
     size = generator.integers(4, 8, boxes)
     x, y = (generator.integers(0, side - size + 1) for _ in range(2))
     return Located(
-        envelope=Envelope(run=run, seq=seq, metadata=_metadata(seq)),
+        envelope=Envelope(run=run, seq=seq, metadata=_metadata(seq, **known)),
         grid=Grid(rows=64, columns=64, parent_height=side, parent_width=side),
         bounding_box=BoundingBox(x0=0, y0=0, x1=side, y1=side),
         n_peaks=1,
@@ -52,8 +55,8 @@ def rejected(run: str, seq: int) -> Rejected:
     return Rejected(envelope=envelope, stage="quality_gate", reason="empty: nothing")
 
 
-def _metadata(seq: int) -> Metadata:
-    return Metadata(parent_id=f"parent-{seq}", source="test")
+def _metadata(seq: int, **known: Any) -> Metadata:  # noqa: ANN401
+    return Metadata(parent_id=f"parent-{seq}", source="test", **known)
 
 
 def fill(out: Path, make: Callable[[str], Iterable[Outcome]]) -> Places:

@@ -52,6 +52,7 @@ class About(TypedDict, total=False):
     composition_from: CompositionSource
     n_elements: int
     pixel_size_nm: float
+    scan_rotation_deg: float
     extra: dict[str, str]
 
 
@@ -67,6 +68,7 @@ def envelope(seq: int, stages: int = len(STAGES), **about: Unpack[About]) -> Env
             composition_from=about.get("composition_from"),
             n_elements=about.get("n_elements"),
             pixel_size_nm=about.get("pixel_size_nm"),
+            scan_rotation_deg=about.get("scan_rotation_deg"),
             extra=about.get("extra", {}),
         ),
         accepted_unix=1.7e9,

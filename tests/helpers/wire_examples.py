@@ -169,6 +169,12 @@ EXAMPLES: dict[str, Message] = {
     ),
     "failed_defaults": Failed(envelope=FIRST, stage="source", reason="cannot be read"),
     "offer": Offer(session="9c1b02d4", offer=41, metadata=METADATA, image=_ramp("<u2", 2, 3)),
+    "offer_scanned_at_an_angle": Offer(
+        session="s",
+        offer=1,
+        metadata=Metadata(parent_id="p", source="d", scan_rotation_deg=-12.5),
+        image=_ramp("<u2", 2, 3),
+    ),
     "offer_bare": Offer(session="s", offer=1, metadata=BARE, image=_ramp("<u2", 2, 3)),
     "accepted": Accepted(offer=41, run="20261122T204900-7f3a", seq=7),
     "refused": Refused(offer=42, reason="image: 1-D, expected two axes"),

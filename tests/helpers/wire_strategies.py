@@ -37,6 +37,7 @@ _METADATA = st.builds(
     composition_from=st.sampled_from([None, "option", "table", "file name", "sender"]),
     n_elements=st.none() | st.integers(1, 118),
     pixel_size_nm=st.none() | st.floats(0, 1e9, exclude_min=True),
+    scan_rotation_deg=st.none() | st.floats(-360, 360),
     extra=st.dictionaries(_NAME, _TEXT, max_size=3),
 )
 _RECORD = st.builds(

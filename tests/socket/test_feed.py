@@ -207,8 +207,8 @@ def around(topology: Topology, tmp_path: Path) -> Iterator[Around]:
     around.close()
 
 
-def parent(seq: int, boxes: int, side: int = 64) -> Callable[[str], Outcome]:
-    return lambda run: located(run, seq, boxes, side=side)
+def parent(seq: int, boxes: int, side: int = 64, **known: Any) -> Callable[[str], Outcome]:  # noqa: ANN401
+    return lambda run: located(run, seq, boxes, side=side, **known)
 
 
 def nothing(seq: int) -> Callable[[str], Outcome]:
@@ -243,6 +243,12 @@ def test_boxes_come_as_they_were_located_in_the_order_that_is_set(around: Around
     assert batch.travel_px < batch.travel_boxed_px
     entry = around.entry()
     assert (entry.travel_px, entry.travel_boxed_px) == (batch.travel_px, batch.travel_boxed_px)
+
+
+def test_pixel_size_and_rotation_of_a_parent_come_with_its_boxes(around: Around) -> None:
+    around.located(parent(0, 1, pixel_size_nm=0.25, scan_rotation_deg=-12.5))
+    batch = Hand(around).next(Batch)
+    assert (batch.pixel_size_nm, batch.scan_rotation_deg) == (0.25, -12.5)
 
 
 def test_what_is_located_while_a_controller_waits_is_offered_to_it(around: Around) -> None:

@@ -80,9 +80,10 @@ def test_a_table_named_in_the_command_is_the_only_one(tmp_path: Path) -> None:
     folder = _files(tmp_path, "p.png", "q.png")
     (folder / "metadata.csv").write_text("wrong in every way")
     named = tmp_path / "session.csv"
-    named.write_text("file,pixel_size_nm\np.png,1\n")
-    sizes = [each.pixel_size_nm for each in _resolved(Resolver(table=named), folder)]
-    assert sizes == [1.0, None]
+    named.write_text("file,pixel_size_nm,scan_rotation_deg\np.png,1,30\n")
+    resolved = _resolved(Resolver(table=named), folder)
+    assert [each.pixel_size_nm for each in resolved] == [1.0, None]
+    assert [each.scan_rotation_deg for each in resolved] == [30.0, None]
 
 
 def test_a_wrong_table_beside_the_images_is_named(tmp_path: Path) -> None:

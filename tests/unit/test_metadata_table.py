@@ -29,13 +29,15 @@ def table(tmp_path: Path) -> Write:
 def test_known_columns_are_read_and_others_kept(table: Write) -> None:
     read = MetadataTable.read(
         table(
-            "operator,file,composition,n_elements,pixel_size_nm,note\n"
-            'Zoë,p1.png,Au40Cu60,2,0.0625,"tilted, twice"\n'
-            ",p2.png,,,,\n"
+            "operator,file,composition,n_elements,pixel_size_nm,note,scan_rotation_deg\n"
+            'Zoë,p1.png,Au40Cu60,2,0.0625,"tilted, twice",-12.5\n'
+            ",p2.png,,,,,\n"
         )
     )
     assert read.rows == {
-        "p1.png": TableRow(2, "Au40Cu60", 2, 0.0625, {"operator": "Zoë", "note": "tilted, twice"}),
+        "p1.png": TableRow(
+            2, "Au40Cu60", 2, 0.0625, {"operator": "Zoë", "note": "tilted, twice"}, -12.5
+        ),
         "p2.png": TableRow(3),
     }
 
@@ -88,6 +90,15 @@ def test_a_wrong_cell_is_named_with_its_line_and_column(table: Write, line: str,
     content = f"file,composition,n_elements,pixel_size_nm\ngood.png,Au100,1,0.5\n{line}\n"
     with pytest.raises(MetadataError, match=f"metadata.csv: {says}"):
         MetadataTable.read(table(content))
+
+
+@pytest.mark.parametrize("came", ["361", "-361", "nan", "a little"])
+def test_a_rotation_that_is_none_is_named(table: Write, came: str) -> None:
+    with pytest.raises(
+        MetadataError,
+        match=f"line 2, column scan_rotation_deg: came '{came}', expected a number from -360 to",
+    ):
+        MetadataTable.read(table(f"file,scan_rotation_deg\np.png,{came}\n"))
 
 
 def test_all_wrong_cells_are_named_up_to_twenty(table: Write) -> None:

@@ -182,7 +182,9 @@ def test_line_ends_in_a_name_stay_within_one_cell() -> None:
 
 
 def test_a_batch_states_its_conventions_and_where_it_comes_from() -> None:
-    batch = json.loads(_written(BoxesJsonl, located(7, extra={"holder": "β-tilt"})))
+    batch = json.loads(
+        _written(BoxesJsonl, located(7, extra={"holder": "β-tilt"}, scan_rotation_deg=12.5))
+    )
     boxes, provenance = batch.pop("boxes"), batch.pop("provenance")
     assert batch == {
         "schema": "haadflow.boxes/1",
@@ -194,7 +196,7 @@ def test_a_batch_states_its_conventions_and_where_it_comes_from() -> None:
         "parent_height": 512,
         "parent_width": 1024,
         "pixel_size_nm": None,
-        "scan_rotation_deg": None,
+        "scan_rotation_deg": 12.5,
         "origin": "top-left",
         "convention": "half-open pixel edges",
         "outcome": "located",
