@@ -55,6 +55,9 @@ class Description(Struct, frozen=True, kw_only=True):
     """Of its scan grid, of which a parent's pixels are the positions: a parent of another height is
     not for it. None takes any parent, as fractions of it."""
     grid_width: Extent | None = None
+    field_height_nm: Nanometres | None = None
+    """What that grid shows from top to bottom, not turned: a parent that is known to show another
+    field, or to be scanned at an angle, is not for it. None looks at neither."""
     smallest_px: Extent = 1
     """Of a box's edge; smaller ones are refused."""
     largest_px: Extent | None = None

@@ -25,6 +25,8 @@ class Limits(Struct, frozen=True, kw_only=True):
     grid_height: int | None = None
     grid_width: int | None = None
     """Of the scan grid whose positions a parent's pixels are; both or neither. None: any parent."""
+    field_height_nm: float | None = None
+    """What that grid shows from top to bottom, not turned; None if that is not known."""
     smallest_px: int = 1
     largest_px: int | None = None
     most_boxes: int | None = None

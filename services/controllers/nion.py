@@ -36,9 +36,6 @@ from .usim import EXPOSURE_MS, SCAN, UsimMicroscope
 
 DOSE = "dose.jsonl"
 Positive = Annotated[float, Meta(gt=0, le=1e9)]
-SAME_FIELD = 0.01
-"""Relative; a box at the edge of 1,000 pixels is off by 5 then."""
-SAME_ROTATION_DEG = 0.1
 PixelCount = Annotated[int, Meta(ge=1, le=2**31 - 1)]
 
 
@@ -53,7 +50,7 @@ class NionSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     width: PixelCount | None = None
     """Of the parents, in pixels; of the specimen, if there is one."""
     field_height_nm: Positive | None = None
-    """What a parent shows, from top to bottom; not needed with a specimen."""
+    """What a parent shows, from top to bottom; of a specimen, 1 nm a pixel if it is not said."""
     dwell_us: Positive = 1.0
     scan: str = SCAN
     """The scan device's name in the kit."""
@@ -74,12 +71,13 @@ class NionController:
         self._scan = NionScan(field, scan=settings.scan, camera=settings.camera)
 
     def describe(self) -> Limits:
-        """Sub-scans of parents as large as the field."""
+        """Sub-scans of parents that show the field, in as many pixels."""
         field = self._scan.field
         return Limits(
             family="sub-scan",
             grid_height=field.height,
             grid_width=field.width,
+            field_height_nm=field.height_nm,
             smallest_px=1,
             software=f"nionswift-instrumentation {version('nionswift-instrumentation')}",
             settings={"dwell_us": field.dwell_us, "simulated": self._microscope is not None},
@@ -87,9 +85,6 @@ class NionController:
 
     def acquire(self, parent: Parent, boxes: Sequence[Box]) -> list[Receipt]:
         """Scan each box, and write it into `RUN/SEQ/BOX_ID.npz`."""
-        other = another_view(parent, self._scan.field)
-        if other is not None:
-            return [Receipt(box_id=box.box_id, status="rejected", reason=other) for box in boxes]
         return [self._acquire(parent, box) for box in boxes]
 
     def recall(self, parent: Parent, boxes: Sequence[Box]) -> Mapping[int, Receipt | None]:
@@ -157,25 +152,6 @@ class NionController:
         return self._settings.camera is not None and box.box_id % self._settings.camera_every == 0
 
 
-def another_view(parent: Parent, field: Field) -> str | None:
-    """Say why boxes of this parent would land elsewhere; None if they do not, or nobody can tell.
-
-    The scan shows `field`, unrotated; a parent's pixel size and rotation are known if its file or
-    its detector said them.
-    """
-    if parent.pixel_size_nm is not None:
-        height_nm = parent.height * parent.pixel_size_nm
-        if abs(height_nm - field.height_nm) > SAME_FIELD * field.height_nm:
-            return (
-                f"another_field: the parent is {height_nm:g} nm high, the scan's field "
-                f"{field.height_nm:g} nm; expected the same to {SAME_FIELD:.0%}"
-            )
-    turned = parent.scan_rotation_deg
-    if turned is not None and abs(turned) > SAME_ROTATION_DEG:
-        return f"another_rotation: the parent was scanned at {turned:g} degrees; expected 0"
-    return None
-
-
 def read_specimen(path: str) -> NDArray[Any]:
     """Read the image that a simulated microscope has as its specimen.
 
@@ -188,7 +164,7 @@ def read_specimen(path: str) -> NDArray[Any]:
         image: NDArray[Any] = np.load(path, allow_pickle=False)
     except (OSError, ValueError) as error:
         raise SettingError(f"nion: specimen {path}: {error}; expected an image (.npy)") from error
-    if image.ndim != 2 or image.dtype.kind not in "uif":
+    if image.ndim != 2 or not image.size or image.dtype.kind not in "uif":
         raise SettingError(
             f"nion: specimen {path}: {image.dtype} {image.shape}; expected numbers, (height, width)"
         )
@@ -197,16 +173,25 @@ def read_specimen(path: str) -> NDArray[Any]:
 
 def _instrument(settings: NionSettings, out: Path) -> tuple[UsimMicroscope | None, Field]:
     if settings.specimen is not None:
-        image = read_specimen(settings.specimen)
-        height, width = image.shape
-        field = Field(height, width, float(height), settings.dwell_us)
-        return UsimMicroscope(image, dose=out / DOSE), field
+        return _simulated(settings, settings.specimen, out / DOSE)
     if settings.height is None or settings.width is None or settings.field_height_nm is None:
         raise SettingError(
             "nion: expected specimen=IMAGE.npy, or height, width and field_height_nm of the parents"
         )
     size = settings.height, settings.width
     return None, Field(*size, settings.field_height_nm, settings.dwell_us)
+
+
+def _simulated(settings: NionSettings, path: str, dose: Path) -> tuple[UsimMicroscope, Field]:
+    image = read_specimen(path)
+    height, width = image.shape
+    said = settings.height or height, settings.width or width
+    if said != (height, width):
+        raise SettingError(
+            f"nion: height, width: {said} came, the specimen {path} has {(height, width)}"
+        )
+    field = Field(height, width, settings.field_height_nm or float(height), settings.dwell_us)
+    return UsimMicroscope(image, pixel_nm=field.height_nm / height, dose=dose), field
 
 
 def build(settings: Mapping[str, Any]) -> NionController:

@@ -53,6 +53,7 @@ def describe(name: str, session: str, limits: Limits, journal: str, window: int)
         family=limits.family,
         grid_height=limits.grid_height,
         grid_width=limits.grid_width,
+        field_height_nm=limits.field_height_nm,
         smallest_px=limits.smallest_px,
         largest_px=limits.largest_px,
         most_boxes=limits.most_boxes,
@@ -180,7 +181,7 @@ class Runner:
         A box that is neither is in doubt, and nothing is said of it.
         """
         parent = offer.parent
-        refused = refusals(offer.boxes, parent.height, parent.width, self._limits)
+        refused = refusals(offer.boxes, parent, self._limits)
         receipts = [
             Receipt(box_id=box_id, status="rejected", reason=why) for box_id, why in refused.items()
         ]

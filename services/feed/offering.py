@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from protocols.messages import Batch, Description, Located
 from protocols.scanning import Order
-from services.controllers.bounds import refusals
+from services.controllers.bounds import View, refusals
 from services.controllers.controller import Box
 from services.controllers.order import acquisition_order, travel_px
 from services.results import Record, kind_of
@@ -32,7 +32,8 @@ def refused_by(who: Description, record: Record, boxes: Iterable[int]) -> dict[i
         return {}
     squares = boxes_of(record).tolist()
     asked = [Box(box, x, y, size, region=1) for box in boxes for x, y, size in (squares[box],)]
-    return refusals(asked, height, width, who)
+    rotation = record.outcome.envelope.metadata.scan_rotation_deg
+    return refusals(asked, View(height, width, pixel_size(record.outcome), rotation), who)
 
 
 def choose_order(entry: Entry, record: Record, order: Order) -> NDArray[np.int32]:

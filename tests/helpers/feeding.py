@@ -137,6 +137,10 @@ class Feeding:
         except EmptyFeed:
             return {}
 
+    def store(self) -> FeedStore:
+        """Open the feed's file for reading."""
+        return FeedStore(self.places.feed, read_only=True)
+
     def until(self, done: Callable[[], Any], *, deadline_s: float = DEADLINE_S) -> None:
         """Wait until something holds; fail with the logs when it does not in time."""
         deadline = time.monotonic() + deadline_s

@@ -203,6 +203,7 @@ EXAMPLES: dict[str, Message] = {
         family="point list",
         grid_height=96,
         grid_width=128,
+        field_height_nm=12.5,
         smallest_px=4,
         largest_px=64,
         most_boxes=4096,

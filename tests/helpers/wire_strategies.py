@@ -180,6 +180,7 @@ def _descriptions(draw: st.DrawFn) -> m.Description:
         family="sub-scan" if points is None else "point list",
         grid_height=grid and grid[0],
         grid_width=grid and grid[1],
+        field_height_nm=draw(st.none() | st.floats(0, 1e9, exclude_min=True)),
         smallest_px=smallest,
         largest_px=draw(st.none() | st.integers(smallest, LARGEST_EXTENT)),
         most_boxes=draw(st.none() | _EXTENT),

@@ -552,6 +552,29 @@ def test_boxes_that_no_controller_here_takes_are_refused_by_name(around: Around)
     assert Hand(around, "right").begun().seq == 0
 
 
+def test_a_wrong_field_of_a_controller_settles_no_box_for_good(around: Around) -> None:
+    around.located(parent(0, 2, pixel_size_nm=0.5), parent(1, 2, scan_rotation_deg=5.0))
+    wrong = Hand(around, "wrong", grid_height=64, grid_width=64, field_height_nm=31.0)
+    around.settle()
+    assert {around.until_state("done", seq).count("rejected") for seq in (0, 1)} == {2}
+    assert around.entry(0).receipts[0].reason.startswith("another_field: the parent is 32 nm high")
+    assert around.entry(1).receipts[0].reason.startswith("another_rotation")
+    assert wrong.came == []
+    with around.operator() as (batches, entry):
+        batches.release(entry, repeat=False)
+    right = Hand(around, "right", grid_height=64, grid_width=64, field_height_nm=32.0)
+    batch = right.begun()
+    assert (batch.seq, batch.box_id.tolist()) == (0, [0, 1])
+
+
+def test_a_parent_goes_to_the_controller_that_shows_its_field(around: Around) -> None:
+    around.located(parent(0, 2, pixel_size_nm=0.5))
+    Hand(around, "wrong", field_height_nm=31.0)
+    right = Hand(around, "right", field_height_nm=32.0)
+    around.settle()
+    assert right.begun().seq == 0
+
+
 def test_boxes_outside_a_controllers_limits_are_refused_and_the_others_offered(
     around: Around,
 ) -> None:

@@ -12,7 +12,6 @@ from protocols.messages import Outcome
 from services.controllers.doses import doses
 from services.controllers.nion_files import file_of
 from services.feed.entry import Entry
-from services.feed.store import FeedStore
 from tests.helpers.command import haadflow
 from tests.helpers.environments import environment_of
 from tests.helpers.feeding import SIDE, Feeding, fill, located
@@ -39,7 +38,7 @@ def feeding(tmp_path: Path) -> Iterator[Feeding]:
 
 
 def entry_of(feeding: Feeding) -> Entry:
-    with FeedStore(feeding.places.feed, read_only=True) as store:
+    with feeding.store() as store:
         (entry,) = store.named("parent-0")
     return entry
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from protocols.scanning import ORDERS, Order
-from services.controllers.bounds import refusals
+from services.controllers.bounds import View, refusals
 from services.controllers.controller import Box, Limits, SettingError, settings_from
 from services.controllers.files import FileSettings
 from services.controllers.order import acquisition_order, travel_px
@@ -46,7 +46,7 @@ def boxes_of(*squares: tuple[int, int, int]) -> list[Box]:
 def test_a_box_that_does_not_fit_is_refused_by_name(
     square: tuple[int, int, int], limits: Limits, says: str
 ) -> None:
-    found = refusals(boxes_of((0, 0, 4), square), 32, 64, limits)
+    found = refusals(boxes_of((0, 0, 4), square), View(32, 64), limits)
     assert 1 in found
     with pytest.raises(ValueError, match=says):
         raise ValueError(found[1])
@@ -54,7 +54,28 @@ def test_a_box_that_does_not_fit_is_refused_by_name(
 
 def test_boxes_at_the_edges_are_taken_as_they_are() -> None:
     limits = Limits(family="sub-scan", grid_height=32, grid_width=64)
-    assert refusals(boxes_of((60, 28, 4), (0, 0, 32), (32, 0, 32)), 32, 64, limits) == {}
+    assert refusals(boxes_of((60, 28, 4), (0, 0, 32), (32, 0, 32)), View(32, 64), limits) == {}
+
+
+@pytest.mark.parametrize(
+    ("pixel_size_nm", "scan_rotation_deg", "says"),
+    [
+        (0.51, None, "another_field: the parent is 16.32 nm high, the controller's field 16 nm"),
+        (0.49, 0.0, "another_field"),
+        (0.5, 0.2, "another_rotation: the parent was scanned at 0.2 degrees; expected 0"),
+        (None, -0.2, "another_rotation"),
+        (0.504, -0.1, None),
+        (None, None, None),
+    ],
+)
+def test_a_parent_that_shows_another_field_is_refused_where_that_is_known(
+    pixel_size_nm: float | None, scan_rotation_deg: float | None, says: str | None
+) -> None:
+    parent = View(32, 64, pixel_size_nm, scan_rotation_deg)
+    limits = Limits(family="sub-scan", grid_height=32, grid_width=64, field_height_nm=16.0)
+    assert refusals(boxes_of((0, 0, 4)), parent, SUBSCAN) == {}
+    found = refusals(boxes_of((0, 0, 4)), parent, limits)
+    assert [why.startswith(says or "never") for why in found.values()] == [True] * bool(says)
 
 
 SQUARES = st.lists(
