@@ -13,6 +13,7 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from . import messages as m
+from .scanning import FEED, OPERATOR
 
 _HALF = 2**30
 """Two numbers up to here add up within int32."""
@@ -118,6 +119,8 @@ def _boxes_of_batch(message: m.Batch) -> str | None:
 
 
 def _description(message: m.Description) -> str | None:
+    if message.controller in (FEED, OPERATOR):
+        return f"controller: {message.controller!r} gives receipts itself; expected another name"
     if (message.grid_height is None) is not (message.grid_width is None):
         return "grid_height, grid_width: expected both or neither"
     if message.largest_px is not None and message.largest_px < message.smallest_px:

@@ -40,6 +40,8 @@ Family = Literal["sub-scan", "point list"]
 Order: TypeAlias = Literal["raster", "serpentine", "nearest"]
 """In which order the boxes of a batch are acquired; `raster` is as the method boxed them."""
 ORDERS: tuple[Order, ...] = get_args(Order)
+FEED, OPERATOR = "feed", "operator"
+"""Who gives receipts beside the controllers; none of them may be called so."""
 ReceiptStatus = Literal["acquired", "rejected", "failed"]
 
 
@@ -47,7 +49,7 @@ class Description(Struct, frozen=True, kw_only=True):
     """Controller -> feed: who I am and what I take. Said first, and again every second."""
 
     controller: Name
-    """Its name, for people: `nion@microscope-pc`."""
+    """Its name, for people: `nion@microscope-pc`; neither `feed` nor `operator`."""
     session: Name
     """Drawn at random by each start of the controller."""
     family: Family

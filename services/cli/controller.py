@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from protocols.scanning import FEED, OPERATOR
 from services.runtime.intact import DamagedFile
 from services.runtime.lock import ChainBusy
 from services.runtime.places import Places
@@ -69,6 +70,8 @@ def controller(
             fail("the topology has no feed.batches; say --feed ADDRESS")
         if keys is None and chain.security.keys is not None:
             keys = Path(chain.security.keys)
+    if called in (FEED, OPERATOR):
+        fail(f"--as {called}: gives receipts itself; expected another name")
     if (wrong := flaw_of_address(address)) is not None:
         fail(f"cannot connect to {address!r}: {wrong}")
     wanted = Wanted(

@@ -10,13 +10,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from protocols.messages import Begin, Description, Receipt, Receipts
+from protocols.scanning import FEED, OPERATOR
 from services.results import Record, kind_of
 from services.results.rows import n_boxes
 
 from .entry import Entry, Known, State
 from .store import FeedStore
-
-FEED, OPERATOR = "feed", "operator"
 
 
 class NotNow(Exception):
@@ -303,7 +302,11 @@ def _no_box_of(said: Receipts, box: int, count: int, offered: set[int] | None) -
 
 def _refused_here(entry: Entry) -> list[int]:
     """Return the boxes that have their receipt from the feed, and no controller ever had."""
-    return [box for box, known in entry.receipts.items() if known.by == FEED]
+    return [
+        box
+        for box, known in entry.receipts.items()
+        if known.by == FEED and known.grant is None and known.status == "rejected"
+    ]
 
 
 def _counted(boxes: Sequence[int]) -> str:

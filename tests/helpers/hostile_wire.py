@@ -190,6 +190,8 @@ def _fields() -> dict[str, Parts]:
             "receipts", "receipts", [{"box_id": 1, "status": "done"}]
         ),
         "a box with two receipts": with_body("receipts", "untouched", [2]),
+        "a controller called feed": with_body("description", "controller", "feed"),
+        "a controller called operator": with_body("description", "controller", "operator"),
         "a window of 65": with_body("description", "window", 65),
         "half a scan grid": with_body("description", "grid_width", None),
         "a point list without points": with_body("description", "points_per_edge", None),

@@ -690,6 +690,37 @@ def test_boxes_go_to_whichever_controller_takes_them_and_none_is_refused(around:
     assert around.until_state("done").count("acquired") == 20
 
 
+def test_no_receipt_of_an_offer_is_ever_taken_back_whoever_signed_it(around: Around) -> None:
+    """A file from before `feed` was refused as a name may have such receipts."""
+    around.located(parent(0, 2))
+    hand = Hand(around)
+    hand.receipts(hand.begun(), [0, 1], final=True)
+    around.until_state("done")
+    with around.operator() as (batches, entry):
+        entry.receipts = {
+            box: msgspec.structs.replace(known, by="feed") for box, known in entry.receipts.items()
+        }
+        batches.store.put(entry)
+    with pytest.raises(NotNow, match="is done"), around.operator() as (batches, entry):
+        batches.release(entry, repeat=False)
+    assert around.entry().count("acquired") == 2
+
+
+def test_a_controller_that_calls_itself_as_the_feed_does_gets_nothing(around: Around) -> None:
+    around.located(parent(0, 1))
+    hand = Hand(around)
+    taken = encode(hand.description)
+    taken[1] = bytes(taken[1]).replace(b"controller\xa1c", b"controller\xa4feed")
+    hand.leave()
+    stranger = Requester(around.address)
+    stranger.send(taken)
+    with capture_logs() as log:
+        until(lambda: any("expected another name" in str(line) for line in log), around.turn)
+    assert around.feed is not None
+    assert len(around.feed._peers) == 0
+    stranger.close(0)
+
+
 def test_a_parent_waits_for_the_controller_that_takes_it(around: Around) -> None:
     around.located(parent(0, 1), parent(1, 1, side=32), parent(2, 1, side=32))
     small = Hand(around, "small", grid_height=32, grid_width=32)

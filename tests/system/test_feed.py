@@ -182,6 +182,7 @@ def test_a_second_feed_or_a_second_controller_with_the_same_journal_is_refused(
         (("files", "--feed", "here"), "cannot connect to 'here': expected tcp://HOST:PORT"),
         (("files", "--feed", "ipc:///x", "--set", "out"), "--set 'out': expected KEY=VALUE"),
         (("files", "--feed", "ipc:///x", "--set", "dwel=1"), "files: unknown setting 'dwel'"),
+        (("files", "--feed", "ipc:///x", "--as", "feed"), "--as feed: gives receipts itself"),
         (("files",), "the topology has no feed.batches; say --feed ADDRESS"),
     ],
 )
