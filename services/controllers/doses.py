@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from .line_file import append_line, end_of, whole_lines
+
 SEEN = "seen"
 """The folder beside the record."""
 
@@ -38,27 +40,24 @@ def keep_dose(record: Path, x: int, y: int, seen: NDArray[Any], aim: Aim | None)
 
     `x`, `y` is the upper-left corner in parent pixels, x right, y down.
     """
-    number = record.stat().st_size if record.exists() else 0
-    name = f"{number:012d}.npy"
+    name = f"{end_of(record):012d}.npy"
     partial = record.parent / SEEN / f"{name}.partial"
     with partial.open("wb") as file:
-        np.save(file, seen)
+        np.save(file, seen, allow_pickle=False)
         file.flush()
         os.fsync(file.fileno())
     partial.replace(record.parent / SEEN / name)
     dose = Dose(x, y, seen.shape[1], aim, name)
     line = dose._asdict() | {"height": seen.shape[0]}
-    with record.open("ab", buffering=0) as lines:
-        lines.write(json.dumps(line).encode() + b"\n")
-        os.fsync(lines.fileno())
+    append_line(record, json.dumps(line).encode())
 
 
 def doses(record: Path) -> list[Dose]:
     """Return each square that was scanned, in order."""
     found = []
-    for line in record.read_bytes().split(b"\n")[:-1] if record.exists() else []:
+    for line in whole_lines(record):
         dose = json.loads(line)
-        aim = None if dose["aim"] is None else Aim(*dose["aim"])
+        aim = None if dose.get("aim") is None else Aim(*dose["aim"])
         found.append(Dose(dose["x_px"], dose["y_px"], dose["size_px"], aim, dose["seen"]))
     return found
 

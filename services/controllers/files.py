@@ -7,9 +7,7 @@ would be there twice.
 
 from __future__ import annotations
 
-import errno
 import json
-import os
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -21,6 +19,7 @@ from msgspec import Meta, Struct
 from protocols.messages import Receipt
 
 from .controller import Box, Limits, Parent, settings_from
+from .line_file import append_line, whole_lines
 from .points import expand
 
 NAME = "acquired.jsonl"
@@ -105,29 +104,14 @@ class FileController:
         if self._settings.points_per_edge is not None:
             points = expand([box], per_edge)
             line |= {"x_points_px": points.x_px.tolist(), "y_points_px": points.y_px.tolist()}
-        self._write(json.dumps(line))
+        append_line(self.path, json.dumps(line).encode())
         took = time.monotonic() - started
         return Receipt(box_id=box.box_id, status="acquired", seconds=took)
-
-    def _write(self, line: str) -> None:
-        """Append a line in one call, so that a kill leaves all of it or nothing."""
-        data = line.encode() + b"\n"
-        file = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-        try:
-            before = os.fstat(file).st_size
-            if os.write(file, data) != len(data):
-                os.ftruncate(file, before)
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
-            os.fsync(file)
-        finally:
-            os.close(file)
 
 
 def lines_of(path: Path) -> list[dict[str, Any]]:
     """Read what was acquired; the end of a file that a power failure has cut short is left out."""
-    if not path.exists():
-        return []
-    return [json.loads(line) for line in path.read_bytes().split(b"\n")[:-1]]
+    return [json.loads(line) for line in whole_lines(path)]
 
 
 def build(settings: Mapping[str, Any]) -> FileController:
