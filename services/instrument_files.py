@@ -12,6 +12,7 @@ from .controllers.order import acquisition_order
 from .results import ResultStore
 from .results.pictures import file_stem
 from .results.whole_files import write_whole
+from .runtime.durable import flush
 from .runtime.places import Places
 
 INDEX = "batches.json"
@@ -43,10 +44,13 @@ class InstrumentFiles(Struct, frozen=True, kw_only=True):
 def write_instrument_files(places: Places, request: Request) -> InstrumentFiles:
     """Write `instrument/DIALECT/` in the output folder; each file appears whole or not at all.
 
-    Parent images without boxes have no file: `frames.csv` says what became of them.
+    The index is there only when all others are: an older one would say of new files what is in old
+    ones. Parent images without boxes have no file: `frames.csv` says what became of them.
     """
     folder = places.out / "instrument" / request.dialect
     folder.mkdir(parents=True, exist_ok=True)
+    (folder / INDEX).unlink(missing_ok=True)
+    flush(folder)
     batches = []
     with ResultStore(places.results) as store:
         for result in store.results():
