@@ -9,7 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 from numpy.typing import NDArray
+
+_SUFFIX = ".partial"
 
 
 def folder_of(out: Path, run: str, seq: int) -> Path:
@@ -36,9 +39,12 @@ def keep(path: Path, arrays: Mapping[str, NDArray[Any]]) -> Path:
         It cannot be written; nothing is left under the name.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.stem}.{os.getpid()}.partial")
+    partial = path.with_name(f"{path.stem}.{os.getpid()}{_SUFFIX}")
+    # One that was killed under the same number may have left it, under a name that it gave as well:
+    # whoever writes into that file writes over what was acquired.
+    partial.unlink(missing_ok=True)
     try:
-        with partial.open("wb") as file:
+        with partial.open("xb") as file:
             np.savez(file, allow_pickle=False, **arrays)
             file.flush()
             os.fsync(file.fileno())
@@ -50,6 +56,16 @@ def keep(path: Path, arrays: Mapping[str, NDArray[Any]]) -> Path:
     finally:
         partial.unlink(missing_ok=True)
     raise AssertionError("names do not end")
+
+
+def sweep(out: Path) -> None:
+    """Remove what killed processes have left half written; to be called before anything is kept."""
+    for partial in out.glob(f"*/*/*{_SUFFIX}"):
+        writer = partial.name.removesuffix(_SUFFIX).rpartition(".")[2]
+        if writer.isdecimal() and (
+            int(writer) == os.getpid() or not psutil.pid_exists(int(writer))
+        ):
+            partial.unlink(missing_ok=True)
 
 
 def _take(name: Path, partial: Path) -> bool:

@@ -17,7 +17,7 @@ from msgspec import Meta, Struct
 
 from protocols.messages import Receipt
 
-from .acquired_files import folder_of, keep
+from .acquired_files import folder_of, keep, sweep
 from .controller import Box, ControllerGone, Limits, Parent, ScanStopped, settings_from
 from .free_scan import FreeScan
 from .points import expand
@@ -47,6 +47,7 @@ class DirectElectron:
         self._settings = settings
         self._out = Path(settings.out)
         self._out.mkdir(parents=True, exist_ok=True)
+        sweep(self._out)
         self._scan = FreeScan(settings.host, settings.port, patience_s=settings.patience_s)
 
     def describe(self) -> Limits:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from protocols.messages import Receipt
 
-from .acquired_files import keep
+from .acquired_files import keep, sweep
 from .controller import (
     Box,
     ControllerGone,
@@ -67,6 +67,7 @@ class NionController:
         self._settings = settings
         self._out = Path(settings.out)
         self._out.mkdir(parents=True, exist_ok=True)
+        sweep(self._out)
         self._microscope, field = _instrument(settings, self._out)
         self._scan = NionScan(field, scan=settings.scan, camera=settings.camera)
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from services.controllers.acquired_files import folder_of, keep
+from services.controllers.acquired_files import folder_of, keep, sweep
 from services.controllers.doses import Aim, doses, keep_dose, seen_of
 from services.controllers.nion_files import file_of
 from services.simulation.scans import SCANS, touched
@@ -27,6 +30,31 @@ def test_what_was_acquired_before_is_not_written_over(tmp_path: Path) -> None:
         with np.load(path.with_name(name)) as kept:
             assert kept["image"].tolist() == [turn] * 3
     assert not list(path.parent.glob("*.partial"))
+
+
+def test_what_a_killed_process_of_the_same_number_has_left_is_not_written_into(
+    tmp_path: Path,
+) -> None:
+    """It was killed when its file had got its name, and still had the other."""
+    path = folder_of(tmp_path, "run", 7) / "000003.npz"
+    keep(path, {"image": np.zeros(3)})
+    path.with_name(f"000003.{os.getpid()}.partial").hardlink_to(path)
+    assert keep(path, {"image": np.ones(3)}).name == "000003-2.npz"
+    with np.load(path) as kept:
+        assert kept["image"].tolist() == [0.0] * 3
+
+
+def test_what_dead_processes_left_half_written_is_swept_away(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path, "run", 7)
+    folder.mkdir(parents=True)
+    with subprocess.Popen([sys.executable, "-c", ""]) as ended:
+        ended.wait()
+    parent = os.getppid()
+    for pid in (ended.pid, os.getpid(), parent):
+        (folder / f"000003.{pid}.partial").touch()
+    whole = keep(folder / "000004.npz", {"image": np.ones(3)})
+    sweep(tmp_path)
+    assert {path.name for path in folder.iterdir()} == {whole.name, f"000003.{parent}.partial"}
 
 
 def test_a_dose_says_for_which_box_it_was(tmp_path: Path) -> None:
