@@ -72,7 +72,11 @@ class FreeScan:
         taken = self._client.set_xy_array(positions, width=columns, height=rows)
         if not taken or self._client["Scan - Type"] != ARRAY_TYPE:
             raise FreeScanFailed(f"the camera did not take a list of {len(positions)} positions")
+        self._go_on(positions)
         self._client.start_acquisition(1)
+        if self._stopped.is_set():
+            # An `abort` that came just before it has stopped nothing: there was nothing yet.
+            self._stop()
         deadline = self._clock() + self._patience_s
         while self._client.acquiring:
             if self._clock() > deadline:
@@ -81,8 +85,7 @@ class FreeScan:
                     f"a scan of {len(positions)} positions has not ended in {self._patience_s:g} s"
                 )
             self._pause(LOOK_S)
-        if self._stopped.is_set():
-            raise ScanStopped(f"a scan of {len(positions)} positions was stopped")
+        self._go_on(positions)
         seen, *_ = self._client.get_result(RESULT, "FLOAT32")
         return np.asarray(seen, np.float32)
 
@@ -90,6 +93,10 @@ class FreeScan:
         """Stop what is being scanned; what is scanned after it counts as stopped, too."""
         self._stopped.set()
         self._stop()
+
+    def _go_on(self, positions: NDArray[np.int32]) -> None:
+        if self._stopped.is_set():
+            raise ScanStopped(f"a scan of {len(positions)} positions was stopped")
 
     def _stop(self) -> None:
         with _sockets_wait(STOP_S):

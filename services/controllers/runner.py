@@ -324,12 +324,15 @@ class Aborter:
     """Tells a controller to stop the beam when the process is to end and an `acquire` is long."""
 
     LOOK_S = 0.1
+    AGAIN_S = 1.0
+    """A stop that has failed is tried again: the beam may still be on."""
 
     def __init__(self, controller: Controller, stopped: Callable[[], bool], grace_s: float) -> None:
         self._controller = controller
         self._stopped = stopped
         self._grace_s = grace_s
         self._done = threading.Event()
+        self._log = structlog.get_logger()
         self._thread = threading.Thread(target=self._watch, name="aborter", daemon=True)
         self._thread.start()
 
@@ -341,6 +344,15 @@ class Aborter:
     def _watch(self) -> None:
         while not self._done.wait(self.LOOK_S):
             if self._stopped():
-                if not self._done.wait(self._grace_s):
-                    self._controller.abort()
+                ended = self._done.wait(self._grace_s)
+                while not (ended or self._has_aborted()):
+                    ended = self._done.wait(self.AGAIN_S)
                 return
+
+    def _has_aborted(self) -> bool:
+        try:
+            self._controller.abort()
+        except Exception:  # noqa: BLE001 - whatever an instrument's library raises
+            self._log.exception("abort.failed")
+            return False
+        return True

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from structlog.testing import capture_logs
 
 from protocols.messages import Outcome, Receipt
 from services.controllers.controller import Box, Controller, ControllerGone, Limits, Parent
@@ -310,6 +311,25 @@ def test_a_long_group_is_aborted_when_the_process_is_to_end() -> None:
     aborter = Aborter(instrument, lambda: True, grace_s=0.0)
     until(lambda: instrument.aborted, lambda: None)
     aborter.close()
+
+
+def test_an_abort_that_fails_is_named_and_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Deaf(Instrument):
+        """Hears the second time."""
+
+        def abort(self) -> None:
+            if not self.groups:
+                self.groups.append([])
+                raise TimeoutError("the server does not answer")
+            super().abort()
+
+    monkeypatch.setattr(Aborter, "AGAIN_S", 0.0)
+    instrument = Deaf(taken)
+    with capture_logs() as log:
+        aborter = Aborter(instrument, lambda: True, grace_s=0.0)
+        until(lambda: instrument.aborted, lambda: None)
+        aborter.close()
+    assert [line["event"] for line in log] == ["abort.failed"]
 
 
 def test_a_journal_has_one_process_and_is_no_other_file(tmp_path: Path) -> None:
