@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,11 +26,14 @@ from services.runtime.keys import KeyFolder
 from services.runtime.places import Places
 from services.runtime.roles import ROLES
 from services.runtime.topology import FeedTable, SecurityTable, Topology
+from tests.helpers.environments import ROOT
 from tests.helpers.feeding import fill, located
 
 from .conftest import until
 
 BOXES = 6
+MOST_STATEMENTS = 40
+"""More than a journal is begun with."""
 
 
 class Instrument:
@@ -296,14 +302,20 @@ def test_boxes_that_an_abort_kept_the_beam_from_are_given_back(bench: Bench) -> 
 
 
 def test_a_journal_is_begun_in_one_step(tmp_path: Path) -> None:
-    """A kill while it is made leaves nothing, or a journal with its name."""
-    path = tmp_path / "journal"
-    with Journal(path) as whole:
-        name = whole.name
-    path.unlink()
-    path.touch()
-    with Journal(path) as again:
-        assert again.name not in ("", name)
+    """A process that is killed while it makes one leaves nothing, or a journal with its name."""
+    killed = []
+    for statement in range(1, MOST_STATEMENTS):
+        path = tmp_path / f"journal-{statement}"
+        begin = (sys.executable, "-m", "tests.helpers.killed_beginner", str(path), str(statement))
+        done = subprocess.run(begin, cwd=ROOT, timeout=60, check=False)
+        with Journal(path) as again:
+            assert again.name
+        if done.returncode == 0:
+            break
+        assert done.returncode == -signal.SIGKILL
+        killed.append(statement)
+    assert len(killed) > 5, "it is made of more statements than that"
+    assert len(killed) < MOST_STATEMENTS - 1, "the last one was not killed"
 
 
 def test_a_long_group_is_aborted_when_the_process_is_to_end() -> None:
