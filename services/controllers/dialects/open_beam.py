@@ -35,8 +35,8 @@ def write(parent: Parent, points: Points, *, dwell_us: float) -> bytes:
     units = dwell_us / DWELL_UNIT_US
     if not (isfinite(units) and 1 <= units <= LONGEST_DWELL and units.is_integer()):
         raise Unrepresentable(
-            f"a dwell of {dwell_us:g} us; it goes in steps of {DWELL_UNIT_US} us up to "
-            f"{LONGEST_DWELL * DWELL_UNIT_US:g} us"
+            f"a dwell of {dwell_us} us; it goes in steps of {DWELL_UNIT_US} us up to "
+            f"{LONGEST_DWELL * DWELL_UNIT_US} us"
         )
     dwell = int(units)
     codes = on_grid(points, parent, rows=CODES, columns=CODES)

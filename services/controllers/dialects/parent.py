@@ -46,7 +46,7 @@ def on_grid(points: Points, parent: Parent, *, rows: int, columns: int) -> NDArr
     if outside.size:
         x, y = xy[outside[0]]
         raise Unrepresentable(
-            f"point {outside[0]} at x {x:g}, y {y:g} lies outside the parent of "
+            f"point {outside[0]} at x {x}, y {y} lies outside the parent of "
             f"{parent.width} x {parent.height} px"
         )
     positions: NDArray[np.int64] = np.floor(xy * [columns, rows] / extent).astype(np.int64)
