@@ -81,8 +81,9 @@ def release(
 ) -> None:
     """Let held batches be offered again.
 
-    Boxes in doubt get the receipt `failed`, unless --repeat is said. A batch that the feed has
-    refused whole, for a controller with a wrong grid perhaps, is offered again too.
+    Boxes in doubt get the receipt `failed`, unless --repeat is said. Of a batch that is done, the
+    boxes that the feed has rejected are offered again, after a controller with a wrong grid
+    perhaps; of a held one they stay rejected until it is done.
     """
     _each(folder, which, every, lambda batches, e: batches.release(e, repeat=repeat), "released")
 

@@ -56,11 +56,11 @@ class Batches:
                 )
             )
 
-    def begin_again(self) -> None:
-        """Take back what an earlier feed had with controllers; who is there says so again."""
+    def begin_again(self, why: str) -> None:
+        """Take back what a feed before this moment had with controllers; who is there says so."""
         for state in ("offered", "started"):
             for entry in list(self.store.in_state(state)):
-                self._let_go(entry, "the feed was started again")
+                self._let_go(entry, why)
 
     def refuse(self, entry: Entry, refused: Mapping[int, str]) -> None:
         """Give boxes a receipt before any controller has them."""
@@ -165,14 +165,18 @@ class Batches:
         Raises
         ------
         NotNow
-            It is not held. Boxes that the feed refused may be released, too.
+            It is neither held nor done with boxes that the feed has rejected. Those of a held
+            batch stay rejected: its boxes in doubt are another question.
         """
         refused = _refused_here(entry)
         if entry.state == "done" and refused:
             for box in refused:
                 del entry.receipts[box]
         elif entry.state != "held":
-            raise NotNow(f"is {entry.state}; only what is held can be released")
+            raise NotNow(
+                f"is {entry.state}; what is held can be released, and what is done and has boxes "
+                "that the feed has rejected"
+            )
         doubtful = entry.doubtful
         if repeat:
             entry.may_repeat = sorted({*entry.may_repeat, *doubtful})

@@ -115,7 +115,7 @@ class Feed:
         self._more_to_take_in = True
         self._waits_for_disk = self._begins_again = False
         with self.store.transaction():
-            self._batches.begin_again()
+            self._batches.begin_again("the feed was started again")
         self._pulse = Pulse(
             "feed",
             topology.chain.beats,
@@ -132,7 +132,7 @@ class Feed:
         try:
             with self.store.transaction():
                 if self._begins_again:
-                    self._batches.begin_again()
+                    self._batches.begin_again("the disk of the feed was full")
                 for address, parts in came:
                     self._hear(address, parts)
                 self._take_leave()

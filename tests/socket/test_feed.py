@@ -690,6 +690,35 @@ def test_boxes_go_to_whichever_controller_takes_them_and_none_is_refused(around:
     assert around.until_state("done").count("acquired") == 20
 
 
+def test_what_the_feed_rejected_stays_so_in_a_held_batch_and_is_released_when_it_is_done(
+    around: Around,
+) -> None:
+    around.located(parent(0, 20))
+    hand = Hand(around, smallest_px=5)
+    around.settle()
+    offered = hand.begun().box_id.tolist()
+    rejected_here = [box for box in range(20) if box not in offered]
+    hand.leave()
+    around.until_state("held")
+    with around.operator() as (batches, entry):
+        batches.release(entry, repeat=False)
+    assert around.entry().state == "done"
+    assert around.entry().receipts_by_status() == {
+        "acquired": 0,
+        "rejected": len(rejected_here),
+        "failed": len(offered),
+        "open": 0,
+    }
+    with around.operator() as (batches, entry):
+        batches.release(entry, repeat=False)
+    assert Hand(around, "another").begun().box_id.tolist() == rejected_here
+    with (
+        pytest.raises(NotNow, match="is started; what is held can be released, and what is done"),
+        around.operator() as (batches, entry),
+    ):
+        batches.release(entry, repeat=False)
+
+
 def test_no_receipt_of_an_offer_is_ever_taken_back_whoever_signed_it(around: Around) -> None:
     """A file from before `feed` was refused as a name may have such receipts."""
     around.located(parent(0, 2))
@@ -708,17 +737,13 @@ def test_no_receipt_of_an_offer_is_ever_taken_back_whoever_signed_it(around: Aro
 
 def test_a_controller_that_calls_itself_as_the_feed_does_gets_nothing(around: Around) -> None:
     around.located(parent(0, 1))
-    hand = Hand(around)
-    taken = encode(hand.description)
-    taken[1] = bytes(taken[1]).replace(b"controller\xa1c", b"controller\xa4feed")
-    hand.leave()
-    stranger = Requester(around.address)
-    stranger.send(taken)
-    with capture_logs() as log:
-        until(lambda: any("expected another name" in str(line) for line in log), around.turn)
+    hand = Hand(around, grid_height=32, grid_width=32)
+    with pytest.raises(ValueError, match="'feed' gives receipts itself; expected another name"):
+        encode(msgspec.structs.replace(hand.description, controller="feed"))
+    hand.say_parts(list(HOSTILE["a controller called feed"]))
+    until(lambda: around.feed and around.feed._figures()["undecodable"], around.turn)
     assert around.feed is not None
-    assert len(around.feed._peers) == 0
-    stranger.close(0)
+    assert [peer.description.controller for peer in around.feed._peers] == ["c"]
 
 
 def test_a_parent_waits_for_the_controller_that_takes_it(around: Around) -> None:
@@ -871,6 +896,10 @@ def test_after_a_full_disk_a_batch_under_the_beam_goes_on_where_it_was(
         hand.say(said)
         until(lambda: paused, around.turn)
         assert around.entry().receipts == {}
+    around.turn()
+    with FeedStore(around.places.feed, read_only=True) as store:
+        *_, what = [what for _, what in store.history(around.entry().place)]
+    assert "the disk of the feed was full, and 2 boxes may have been" in what
     hand.say(hand.description)
     hand.say(said)
     assert hand.next(Noted).number == 1
