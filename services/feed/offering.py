@@ -25,6 +25,12 @@ def boxes_of(record: Record) -> NDArray[np.int32]:
     return record.outcome.boxes if isinstance(record.outcome, Located) else _NONE
 
 
+def takes(who: Description) -> tuple[object, ...]:
+    """Return what of a description decides which boxes are offered; the rest is for the record."""
+    grid = who.grid_height, who.grid_width, who.field_height_nm
+    return *grid, who.smallest_px, who.largest_px, who.points_per_edge, who.most_boxes, who.window
+
+
 def refused_by(who: Description, record: Record, boxes: Iterable[int]) -> dict[int, str]:
     """Return which of these boxes a controller cannot take, and why."""
     height, width = parent_shape(record.outcome)

@@ -48,7 +48,7 @@ from services.runtime.topology import Topology, TopologyError
 from .batches import Batches
 from .entry import Entry
 from .looking import Looking
-from .offering import batch_of, choose_order, refused_by
+from .offering import batch_of, choose_order, refused_by, takes
 from .peers import Peer, Peers
 from .store import FeedStore
 
@@ -187,7 +187,7 @@ class Feed:
 
     def _described(self, address: bytes, said: Description) -> None:
         before = self._peers.at(address)
-        takes_else = before is not None and before.description != said
+        takes_else = before is not None and takes(before.description) != takes(said)
         peer, new = self._peers.describe(address, said)
         if peer is None:
             why = f"{said.controller!r:.80} is one more than {len(self._peers)} controllers"

@@ -636,6 +636,16 @@ def left_alone(around: Around, parents: int, *, begun: bool) -> None:
                 store.put(entry)
 
 
+def test_a_controller_that_says_that_it_takes_more_now_gets_it(around: Around) -> None:
+    around.located(parent(0, 1, side=32))
+    left_alone(around, 1, begun=True)
+    hand = Hand(around, grid_height=64, grid_width=64)
+    until(lambda: around.feed and around.feed._peers.with_session("c-1"), around.turn)
+    until(lambda: around.feed and not around.feed._may_offer, around.turn)
+    hand.say(msgspec.structs.replace(hand.description, grid_height=32, grid_width=32))
+    assert hand.begun().seq == 0
+
+
 @pytest.mark.parametrize("begun", [False, True])
 def test_however_many_batches_nobody_here_takes_the_next_goes_to_who_does(
     around: Around, begun: bool
