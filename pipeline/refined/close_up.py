@@ -61,12 +61,19 @@ class Lattice:
     pitch: int
 
 
-def lay_lattice(mask: Mask, frame: Frame, size: tuple[int, int], cells: int) -> Lattice:
-    """Lay a lattice over a particle: `cells` along its longer side, and film around it."""
+def lay_lattice(mask: Mask, scene: Scene, sides: tuple[float, float]) -> Lattice:
+    """Lay a lattice over a particle, and film around it: `scene.cells` along its longer side.
+
+    It is finer where no box of whole cells would lie within `sides`, the smallest and the largest
+    side in parent pixels.
+    """
+    frame, size, cells = scene.frame, scene.size, scene.cells
     height, width = size
     left, top, across, down = cv2.boundingRect(mask.view(np.uint8))
     longer = max(across, down) * frame.pitch
     pitch = min(max(ceil(longer / cells), 1), 2 * frame.pitch)
+    while pitch > 1 and max(ceil(sides[0] / pitch), 1) > sides[1] // pitch:
+        pitch -= 1
     x0, x1 = _widened(left, left + across, mask.shape[1], frame.pitch, width)
     y0, y1 = _widened(top, top + down, mask.shape[0], frame.pitch, height)
     columns, rows = max((x1 - x0) // pitch, 1), max((y1 - y0) // pitch, 1)

@@ -100,16 +100,31 @@ def locate(
         cells=cells,
     )
     found: list[tuple[Particle, Numbers]] = []
+    no_room = False
     for mask in chosen:
-        found += box_particle(scene, mask, n_elements, controls, [one.boxes for one, _ in found])
+        boxed = box_particle(scene, mask, n_elements, controls, [one.boxes for one, _ in found])
+        if not isinstance(boxed, str):
+            found.append(boxed)
+        elif boxed == "no room":
+            no_room = True
+    if not found and no_room:
+        return _no_room(controls)
     if not found:
         return (
             "too noisy: no outline can be placed: what is brightest is "
             f"{bodies.highest:.1f} gray levels above the film, which varies by "
             f"{bodies.film.spread:.1f}; expected {LEAST_RISE:.0f} times as much on the "
-            "particle's own lattice, and room for a box"
+            "particle's own lattice"
         )
     return _ranked(found, controls.max_boxes)
+
+
+def _no_room(controls: Controls) -> str:
+    smallest, largest = controls.sides_px()
+    return (
+        f"no box fits: a side must be {max(smallest, 1.0):.4g} pixels or more, {largest:.4g} at "
+        "most; expected an even part of a particle in which such a box lies"
+    )
 
 
 def _on_border(masks: tuple[Mask, ...]) -> float:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import ceil
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -72,17 +73,18 @@ def box_particle(
     n_elements: int | None,
     controls: Controls,
     before: list[NDArray[np.int32]],
-) -> list[tuple[Particle, Numbers]]:
-    """Box one particle; nothing if its outline cannot be placed. Its boxes' gains go with it.
+) -> tuple[Particle, Numbers] | Literal["no outline", "no room"]:
+    """Box one particle, or say what is missing. Its boxes' gains go with it.
 
     `before` are the boxes of particles that were boxed before it.
     """
     height, width = scene.image.shape
     frame, orientation, params, size = scene.frame, scene.orientation, scene.params, scene.size
-    lattice = lay_lattice(mask, frame, size, scene.cells)
+    sides = controls.sides_px()
+    lattice = lay_lattice(mask, scene, sides)
     outline = outline_of(scene, mask, lattice)
     if outline is None or outline.brightness < LEAST_RISE * outline.spread:
-        return []
+        return "no outline"
     regions = find_regions(outline, n_elements, params)
     labels = regions.labels
     area = cv2.countNonZero(labels)
@@ -93,15 +95,15 @@ def box_particle(
     if theirs is not None:
         labels = np.where(theirs, 0, labels).astype(np.uint8)
     _, _, across, down = cv2.boundingRect(labels)
-    smallest, largest = controls.sides_px()
+    least = max(ceil(sides[0] / lattice.pitch), 1)
+    # who asks for large boxes means them, however small the particle is
+    most = max(-(-controls.max_box_percent * min(across, down) // 100), least)
+    most = int(min(most, sides[1] // lattice.pitch))
+    if most < least:
+        return "no room"
     limits = Limits(
-        least=max(ceil(smallest / lattice.pitch), 1),
-        most=int(
-            min(
-                -(-controls.max_box_percent * min(across, down) // 100),
-                max(largest // lattice.pitch, 1),
-            )
-        ),
+        least=least,
+        most=most,
         outside=params.outside,
         impurity=1.0 - controls.purity,
         max_error=_max_error(scene, outline, regions, lattice.pitch),
@@ -113,7 +115,7 @@ def box_particle(
         apart = _are_apart(theirs, cells)
         cells, region_of = cells[apart], region_of[apart]
     if not len(cells):
-        return []
+        return "no room"
     gains, total = _gains(outline.levels, labels, cells)
     order = np.argsort(-gains, kind="stable")
     pixels = cells[order] * np.int32(lattice.pitch)
@@ -135,7 +137,7 @@ def box_particle(
         pitch_px=lattice.pitch,
         explained=float(gains.sum() / max(total, 1e-300)),
     )
-    return [(particle, gains[order] * lattice.pitch**2)]
+    return (particle, gains[order] * lattice.pitch**2)
 
 
 def _boxed_before(scene: Scene, lattice: Lattice, before: list[NDArray[np.int32]]) -> Mask | None:

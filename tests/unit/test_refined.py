@@ -223,3 +223,30 @@ def test_pictures_of_any_shape_and_depth_get_an_answer() -> None:
             result = refined(image.astype(dtype))
             painted(result, shape)
             assert result.outcome in ("located", "rejected")
+
+
+@pytest.mark.parametrize(
+    ("wish", "sides"),
+    [
+        ({"max_box_nm": 1.0}, (1, 1)),
+        ({"max_box_nm": 3.4}, (1, 3)),
+        ({"min_box_nm": 5.0, "max_box_nm": 5.0}, (5, 5)),
+        ({"min_box_nm": 24.0}, (24, 512)),
+    ],
+)
+def test_boxes_are_as_large_as_was_asked(wish: dict[str, float], sides: tuple[int, int]) -> None:
+    made = emulate(2, 5)
+    result = refined(made.image, pixel_size_nm=1.0, **wish)
+    assert len(result.boxes)
+    assert result.boxes[:, 2].min() >= sides[0]
+    assert result.boxes[:, 2].max() <= sides[1]
+
+
+@pytest.mark.parametrize("wish", [{"max_box_nm": 0.9}, {"min_box_nm": 400.0}])
+def test_a_frame_in_which_no_box_fits_is_told_so(wish: dict[str, float]) -> None:
+    made = emulate(2, 5)
+    result = refined(made.image, pixel_size_nm=1.0, **wish)
+    assert result.outcome == "rejected"
+    assert result.reason is not None
+    assert result.reason.startswith("no box fits: ")
+    assert "400 pixels or more" in result.reason or "0.9 at most" in result.reason
