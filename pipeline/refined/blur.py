@@ -30,16 +30,23 @@ def blur(cells: Levels, width: float) -> Levels:
     Returns
     -------
     ndarray, float32, (rows, columns)
+
+    Raises
+    ------
+    ValueError
+        If the bell is wider than what is within reach.
     """
     return _blurred(cells, _bell(width))
 
 
 @lru_cache(maxsize=8)
 def _bell(width: float) -> Levels:
-    """Weights of a cell and of those beside it, up to four widths away."""
+    """Weights of a cell and of those beside it, about four widths away: as many as OpenCV takes."""
+    if not 0.0 < width <= WIDEST:
+        raise ValueError(f"width: came {width}; expected more than 0, at most {WIDEST}")
     away = np.arange(REACH + 1)
     weights = np.exp(-0.5 * (away / width) ** 2)
-    weights[away > 4.0 * width] = 0.0
+    weights[away > (round(8.0 * width + 1.0) | 1) // 2] = 0.0
     bell: Levels = (weights / (2.0 * weights.sum() - weights[0])).astype(np.float32)
     return bell
 

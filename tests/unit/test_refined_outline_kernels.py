@@ -48,7 +48,7 @@ def reference_sums(cells: NDArray[np.float32], bell: NDArray[np.float32]) -> NDA
     return np.asarray(sums, np.float32)
 
 
-@pytest.mark.parametrize("width", [0.8, 1.0, 1.5])
+@pytest.mark.parametrize("width", [0.7, 0.8, 1.0, 1.5])
 @pytest.mark.parametrize("shape", [(20, 33), (128, 128), (7, 1), (3, 40), (1, 1)])
 def test_a_blur_adds_cells_up_by_a_bell(width: float, shape: tuple[int, int]) -> None:
     cells = (np.random.default_rng(11).random(shape) * 200).astype(np.float32)
@@ -56,6 +56,11 @@ def test_a_blur_adds_cells_up_by_a_bell(width: float, shape: tuple[int, int]) ->
     assert np.array_equal(blur(cells, width), reference_sums(down, _bell(width)))
     theirs = np.asarray(cv2.GaussianBlur(cells, (0, 0), width), np.float32)
     assert np.abs(blur(cells, width) - theirs).max() < 1e-4
+
+
+def test_a_bell_wider_than_the_kernel_reaches_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"width: came 2\.0"):
+        blur(np.zeros((9, 9), np.float32), 2.0)
 
 
 def numbered(mask: NDArray[Any]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
