@@ -10,7 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import ceil
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,6 +17,7 @@ from pipeline.compiled import compiled
 from pipeline.kmeans import optimal_thresholds
 
 from .basins import find_basins
+from .blur import blur
 from .edges import settle_edges, smooth_edges
 from .inner import grow_inner
 from .lattice import Levels, Numbers
@@ -79,7 +79,7 @@ def find_regions(outline: Outline, n_elements: int | None, params: RefinedParams
     -------
     Regions
     """
-    smooth = np.asarray(cv2.GaussianBlur(outline.levels, (0, 0), SMOOTH), np.float32)
+    smooth = blur(outline.levels, SMOOTH)
     steepness, cost = _steepness(smooth, 0.2 * outline.brightness)
     rise = ceil(STEPS * max(params.rise, params.noise_rise * outline.noise))
     parts, count = find_basins(cost, outline.mask, rise, params.min_region)
