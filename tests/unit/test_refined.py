@@ -234,7 +234,7 @@ def test_pictures_of_any_shape_and_depth_get_an_answer() -> None:
         ({"min_box_nm": 24.0}, (24, 512)),
     ],
 )
-def test_boxes_are_as_large_as_was_asked(wish: dict[str, float], sides: tuple[int, int]) -> None:
+def test_boxes_are_as_large_as_was_asked(wish: dict[str, Any], sides: tuple[int, int]) -> None:
     made = emulate(2, 5)
     result = refined(made.image, pixel_size_nm=1.0, **wish)
     assert len(result.boxes)
@@ -243,7 +243,7 @@ def test_boxes_are_as_large_as_was_asked(wish: dict[str, float], sides: tuple[in
 
 
 @pytest.mark.parametrize("wish", [{"max_box_nm": 0.9}, {"min_box_nm": 400.0}])
-def test_a_frame_in_which_no_box_fits_is_told_so(wish: dict[str, float]) -> None:
+def test_a_frame_in_which_no_box_fits_is_told_so(wish: dict[str, Any]) -> None:
     made = emulate(2, 5)
     result = refined(made.image, pixel_size_nm=1.0, **wish)
     assert result.outcome == "rejected"
