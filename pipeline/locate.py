@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .box import Algorithm, BoxParams, box
+from .checks import check_range
 from .cluster import ClusterParams, KFrom, cluster
 from .composition import parse_composition
 from .downsize import downsize
@@ -245,6 +246,8 @@ def _refined(
 
 
 def _known_elements(composition: str | None, n_elements: int | None) -> tuple[int | None, KFrom]:
+    if n_elements is not None:
+        check_range("n_elements", n_elements, 1, 118)
     if composition is None:
         return n_elements, "peaks" if n_elements is None else "n_elements"
     n = parse_composition(composition).n

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +28,12 @@ from .runtime.spool import name_of
 from .runtime.topology import Topology, TopologyError
 
 
+def _untold(what: str, done: int) -> None:
+    """Nobody wants to know how far it is."""
+
+
 def write_report(
-    places: Places, *, pictures: int, progress: Callable[[int], None] | None = None
+    places: Places, *, pictures: int, progress: Callable[[str, int], None] = _untold
 ) -> Export:
     """Write everything into the output folder; each file appears whole or not at all.
 
@@ -37,7 +42,7 @@ def write_report(
     pictures
         Overlays of the first so many frames, and one contact sheet of them; 0 for none.
     progress
-        Called with the number of frames written to the tables.
+        Called with what is done and the number of frames for which it is.
     """
     account = read_account(places)
     figures = msgspec.to_builtins(account) | {"closes": account.closes}
@@ -47,7 +52,11 @@ def write_report(
         acquisitions(places.feed) as acquired,
     ):
         export = export_tables(
-            store, places.out, account=figures, acquisitions=acquired, progress=progress
+            store,
+            places.out,
+            account=figures,
+            acquisitions=acquired,
+            progress=partial(progress, "writing tables"),
         )
         if pictures:
             write_pictures(
@@ -56,6 +65,7 @@ def write_report(
                 Images(ledger, places).of,
                 first=pictures,
                 statistics=export.statistics,
+                progress=partial(progress, "drawing pictures"),
             )
     return export
 

@@ -20,7 +20,7 @@ from .frame import Frame, to_grey
 from .lattice import Numbers, cell_means
 from .orientation import Orientation
 from .outline import Outline, Surroundings, find_outline, variance
-from .params import RefinedParams
+from .params import Controls, RefinedParams
 
 AROUND = 3
 """Cells of the frame around a particle that go with it: film to compare with."""
@@ -61,12 +61,13 @@ class Lattice:
     pitch: int
 
 
-def lay_lattice(mask: Mask, scene: Scene, sides: tuple[float, float]) -> Lattice:
+def lay_lattice(mask: Mask, scene: Scene, controls: Controls) -> Lattice:
     """Lay a lattice over a particle, and film around it: `scene.cells` along its longer side.
 
-    It is finer where no box of whole cells would lie within `sides`, the smallest and the largest
-    side in parent pixels.
+    It is finer where no box of whole cells would be of a size that is asked for, and larger by the
+    margin.
     """
+    sides = controls.sides_px()
     frame, size, cells = scene.frame, scene.size, scene.cells
     height, width = size
     left, top, across, down = cv2.boundingRect(mask.view(np.uint8))
@@ -74,8 +75,9 @@ def lay_lattice(mask: Mask, scene: Scene, sides: tuple[float, float]) -> Lattice
     pitch = min(max(ceil(longer / cells), 1), 2 * frame.pitch)
     while pitch > 1 and max(ceil(sides[0] / pitch), 1) > sides[1] // pitch:
         pitch -= 1
-    x0, x1 = _widened(left, left + across, mask.shape[1], frame.pitch, width)
-    y0, y1 = _widened(top, top + down, mask.shape[0], frame.pitch, height)
+    around = AROUND + ceil(controls.margin_px / frame.pitch)
+    x0, x1 = _widened((left, left + across), around, (mask.shape[1], frame.pitch, width))
+    y0, y1 = _widened((top, top + down), around, (mask.shape[0], frame.pitch, height))
     columns, rows = max((x1 - x0) // pitch, 1), max((y1 - y0) // pitch, 1)
     # a particle at the frame's end is boxed up to it; what does not fit lies on the other side
     x = x1 - columns * pitch if x1 == width else x0
@@ -83,10 +85,11 @@ def lay_lattice(mask: Mask, scene: Scene, sides: tuple[float, float]) -> Lattice
     return Lattice(x=x, y=y, rows=rows, columns=columns, pitch=pitch)
 
 
-def _widened(first: int, last: int, cells: int, pitch: int, pixels: int) -> tuple[int, int]:
-    """Turn cells first..last into parent pixels, with some film around them."""
-    end = min(last + AROUND, cells)
-    return max(first - AROUND, 0) * pitch, pixels if end == cells else end * pitch
+def _widened(seen: tuple[int, int], around: int, line: tuple[int, int, int]) -> tuple[int, int]:
+    """Turn cells of a line of so many, their pitch and all its pixels into parent pixels."""
+    cells, pitch, pixels = line
+    end = min(seen[1] + around, cells)
+    return max(seen[0] - around, 0) * pitch, pixels if end == cells else end * pitch
 
 
 def outline_of(scene: Scene, mask: Mask, lattice: Lattice) -> Outline | None:

@@ -14,7 +14,7 @@ from pipeline.quality import Quality, QualityParams, assess
 from pipeline.quality_model import QualityModel
 from pipeline.scale import Scaling, find_scaling
 
-from .lattice import Levels, cell_means
+from .lattice import Levels, Numbers, cell_means
 from .ranks import ends
 
 HOLE = 0.0005
@@ -50,7 +50,8 @@ def see(
     Hot pixels are left out before the scaling is found, not after.
     """
     height, width = image.shape
-    pitch = -(-max(height, width) // CELLS)
+    # never wider than the frame, however narrow that is
+    pitch = min(-(-max(height, width) // CELLS), height, width)
     rows, columns = height // pitch, width // pitch
     means = cell_means(image, (0, 0), (rows, columns), pitch)
     scaling = find_scaling(image)
@@ -73,18 +74,20 @@ def see(
     return Frame(cells=cells, pitch=pitch, scaling=scaling, quality=quality)
 
 
-def to_grey(means: Levels, scaling: Scaling) -> Levels:
+def to_grey(means: Levels | Numbers, scaling: Scaling) -> Levels:
     """Bring cells to 0..255; a cell without a finite pixel becomes 0."""
     span = scaling.high - scaling.low
     factor = 255.0 / span if span > 0.0 else 0.0
     grey = np.empty(means.shape, np.float32)
-    _stretch(means.reshape(-1), np.float32(scaling.low), np.float32(factor), grey.reshape(-1))
+    # in the precision of the means: what lies far from 0 loses its differences in single precision
+    exact = means.dtype.type
+    _stretch(means.reshape(-1), exact(scaling.low), exact(factor), grey.reshape(-1))
     return grey
 
 
 @compiled
-def _stretch(means: Levels, low: np.float32, factor: np.float32, grey: Levels) -> None:
+def _stretch(means: NDArray[Any], low: Any, factor: Any, grey: Levels) -> None:  # noqa: ANN401
     for at in range(means.shape[0]):
         # NaN comes second: it is not above 0
         level = max(np.float32(0.0), (means[at] - low) * factor)
-        grey[at] = min(level, np.float32(255.0))
+        grey[at] = np.float32(min(level, np.float32(255.0)))

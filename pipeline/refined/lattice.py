@@ -14,7 +14,11 @@ from numpy.typing import NDArray
 from pipeline.compiled import compiled, read_only
 
 Levels = NDArray[np.float32]
-"""Gray levels of cells: single precision, which is far finer than any picture."""
+"""Gray levels of cells: single precision, which is far finer than any picture's 256 of them.
+
+Intensities of more than 16 bits may lie far from 0, and stay in double precision until they are
+brought to gray levels.
+"""
 
 Numbers = NDArray[np.float64]
 """Coordinates, terms and sums."""
@@ -31,7 +35,7 @@ BATCH = 8
 
 def cell_means(
     image: NDArray[Any], origin: tuple[int, int], shape: tuple[int, int], pitch: int
-) -> Levels:
+) -> Levels | Numbers:
     """Average the pixels of each cell.
 
     Parameters
@@ -47,16 +51,17 @@ def cell_means(
 
     Returns
     -------
-    ndarray, float32, (rows, columns)
+    ndarray, float32 of pixels of 8 or 16 bits, else float64, (rows, columns)
         NaN where no pixel is finite.
     """
     pixels = read_only(image)
-    means = np.empty(shape, np.float32)
     if image.dtype.kind in "iu" and image.dtype.itemsize <= 2 and pitch <= MOST_PITCH:
+        means = np.empty(shape, np.float32)
         _of_integers(pixels, origin, pitch, means)
-    else:
-        _of_floats(pixels, origin, pitch, means)
-    return means
+        return means
+    exact = np.empty(shape, np.float64)
+    _of_floats(pixels, origin, pitch, exact)
+    return exact
 
 
 @compiled
@@ -193,7 +198,7 @@ def _take_means(totals: Totals, pitch: int, means: Levels) -> None:
 
 
 @compiled
-def _of_floats(image: NDArray[Any], origin: tuple[int, int], pitch: int, means: Levels) -> None:
+def _of_floats(image: NDArray[Any], origin: tuple[int, int], pitch: int, means: Numbers) -> None:
     """Do the same, and count finite pixels only."""
     left, top = origin
     rows, columns = means.shape
@@ -233,7 +238,7 @@ def _add_finite(
 
 @compiled
 def _across_finite(
-    sums: Numbers, extremes: tuple[Numbers, Numbers], counts: NDArray[np.int32], means: Levels
+    sums: Numbers, extremes: tuple[Numbers, Numbers], counts: NDArray[np.int32], means: Numbers
 ) -> None:
     highest, lowest = extremes
     columns, pitch = sums.shape

@@ -7,6 +7,7 @@ docs/method.md.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import ceil
 from typing import Any
 
 import numpy as np
@@ -74,6 +75,9 @@ def locate(
     Located or str
         The reason, `code: what was measured and what was expected`.
     """
+    smallest, largest = controls.sides_px()
+    if largest < max(ceil(smallest), 1):
+        return _no_room(controls)
     orientation = find_orientation(frame.cells.astype(np.uint8))
     bodies = find_bodies(orientation.apply(frame.cells))
     if not bodies.masks:

@@ -141,12 +141,21 @@ class Controls:
                 f"particles: came {self.particles!r}; expected 'all', 'largest' or 'middle'"
             )
         check_range("margin_px", self.margin_px, 0, 100_000)
+        for name in ("max_boxes", "max_box_percent", "margin_px"):
+            whole = getattr(self, name)
+            if whole is not None and whole != int(whole):
+                raise ValueError(f"{name}: came {whole!r}; expected a whole number")
 
     def sides_px(self) -> tuple[float, float]:
         """Smallest and largest side in parent pixels; 0 and infinity where nothing was asked."""
         scale = self.pixel_size_nm or 1.0
         low, high = self.min_box_nm, self.max_box_nm
         return (
-            0.0 if low is None else low / scale,
-            float("inf") if high is None else high / scale,
+            0.0 if low is None else _nearly_whole(low / scale),
+            float("inf") if high is None else _nearly_whole(high / scale),
         )
+
+
+def _nearly_whole(pixels: float) -> float:
+    """Round what is a whole number but for the division: 1.2 nm at 0.1 nm are 12 pixels."""
+    return round(pixels) if abs(pixels - round(pixels)) < 1e-6 * pixels else pixels

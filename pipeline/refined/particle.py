@@ -81,7 +81,7 @@ def box_particle(
     height, width = scene.image.shape
     frame, orientation, params, size = scene.frame, scene.orientation, scene.params, scene.size
     sides = controls.sides_px()
-    lattice = lay_lattice(mask, scene, sides)
+    lattice = lay_lattice(mask, scene, controls)
     outline = outline_of(scene, mask, lattice)
     if outline is None or outline.brightness < LEAST_RISE * outline.spread:
         return "no outline"
@@ -176,7 +176,7 @@ def _max_error(scene: Scene, outline: Outline, regions: Regions, pitch: int) -> 
 
 def _grown(labels: NDArray[np.uint8], cells: int) -> NDArray[np.uint8]:
     """Grow the outermost regions by so many cells all round."""
-    for _ in range(cells):
+    for _ in range(min(cells, max(labels.shape))):
         wider = cv2.dilate(labels, SQUARE)
         labels = np.where(labels > 0, labels, wider).astype(np.uint8)
     return labels

@@ -30,12 +30,12 @@ def spread(off: Levels | Numbers) -> float:
     return 1.4826 * rank(off, 0.5)
 
 
-def ends(values: Levels, share: float) -> tuple[float, float]:
+def ends(values: Levels | Numbers, share: float) -> tuple[float, float]:
     """Return the values that this share of the values are below, and above, or nearly.
 
     Parameters
     ----------
-    values : ndarray, float32, (N,)
+    values : ndarray, float32 or float64, (N,)
         At least one, no NaN.
     share : float
         So small that only a few values are meant: they are kept in order one by one.
@@ -47,10 +47,10 @@ def ends(values: Levels, share: float) -> tuple[float, float]:
 
 
 @compiled
-def _ends(values: Levels, below: int, above: int) -> tuple[np.float32, np.float32]:
+def _ends(values: Levels | Numbers, below: int, above: int) -> tuple[float, float]:
     """Find the lowest value but so many, and the highest; hardly a value is among them."""
-    lowest = np.full(below, np.inf, np.float32)
-    highest = np.full(above, -np.inf, np.float32)
+    lowest = np.full(below, np.inf, values.dtype)
+    highest = np.full(above, -np.inf, values.dtype)
     for at in range(values.shape[0]):
         value = values[at]
         if value < lowest[below - 1]:

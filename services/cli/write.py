@@ -13,7 +13,7 @@ from services.account import read_account
 from services.runtime import exit_codes
 from services.runtime.places import Places
 
-from .terminal import err, fail, out
+from .terminal import err, fail, out, stop_on_signal
 
 
 def write_results(places: Places, *, pictures: int) -> None:
@@ -23,13 +23,18 @@ def write_results(places: Places, *, pictures: int) -> None:
     account = read_account(places)
     total = account.located + account.rejected + account.failed
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, console=err, transient=True) as progress:
+    with (
+        # a stop is heard between two pictures: raised anywhere, an import may swallow it
+        stop_on_signal() as stopped,
+        Progress(*columns, console=err, transient=True) as progress,
+    ):
         task = progress.add_task("writing tables and pictures", total=total)
 
-        def tell(done: int) -> None:
-            drawing = done == total and pictures > 0
-            description = "drawing pictures" if drawing else "writing tables"
-            progress.update(task, completed=done, description=description)
+        def tell(what: str, done: int) -> None:
+            if stopped:
+                raise KeyboardInterrupt
+            of = total if what != "drawing pictures" else min(pictures, total)
+            progress.update(task, completed=done, total=of, description=what)
 
         try:
             export = write_report(places, pictures=pictures, progress=tell)

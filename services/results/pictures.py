@@ -56,6 +56,7 @@ def write_pictures(
     *,
     first: int = 100,
     statistics: Statistics | None = None,
+    progress: Callable[[int], None] | None = None,
 ) -> Pictures:
     """Draw the first results of a run, and its distributions.
 
@@ -72,6 +73,8 @@ def write_pictures(
         How many results are drawn.
     statistics
         Of the whole run, as an export returns them; gathered from the store if not given.
+    progress
+        Called after each result with the number of those drawn.
     """
     overlays: list[Path] = []
     tiles: list[Picture] = []
@@ -81,6 +84,8 @@ def write_pictures(
         overlays.append(out / "overlays" / overlay_name(result))
         draw_overlay(image, result, overlays[-1])
         tiles.append(tile_of(result, image))
+        if progress is not None:
+            progress(len(tiles))
     sheet = out / "contact_sheet.png"
     lay_out(tiles, sheet)
     distributions = out / "distributions.png"

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pipeline import Result, process
 from pipeline.emulation import Difficulty, Emulated, emulate, examine
 from pipeline.evaluation import judge
+from pipeline.locate import Method
 from pipeline.refined.params import Controls
 
 SEED = 77
@@ -250,3 +251,50 @@ def test_a_frame_in_which_no_box_fits_is_told_so(wish: dict[str, Any]) -> None:
     assert result.reason is not None
     assert result.reason.startswith("no box fits: ")
     assert "400 pixels or more" in result.reason or "0.9 at most" in result.reason
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e6, 1e9])
+@pytest.mark.parametrize("scale", [1e-30, 1.0, 1e30])
+def test_boxes_are_the_same_wherever_intensities_lie(offset: float, scale: float) -> None:
+    made = emulate(2, 5)
+    plain = refined(made.image.astype(np.float64))
+    moved = refined((made.image.astype(np.float64) + offset) * scale)
+    assert len(plain.boxes)
+    assert np.array_equal(moved.boxes, plain.boxes)
+
+
+def test_a_side_of_whole_pixels_is_one_though_the_division_is_not_exact() -> None:
+    assert Controls(min_box_nm=1.2, max_box_nm=1.2, pixel_size_nm=0.1).sides_px() == (12, 12)
+    assert Controls(min_box_nm=1.25, pixel_size_nm=0.1).sides_px()[0] == 12.5
+
+
+@pytest.mark.parametrize("shape", [(16, 2049), (5000, 16), (33, 10_000)])
+def test_a_strip_is_refused_with_a_reason(shape: tuple[int, int]) -> None:
+    image = np.random.default_rng(0).integers(0, 255, shape).astype(np.uint8)
+    result = refined(image)
+    assert result.outcome == "rejected"
+    assert result.reason
+
+
+def test_a_margin_is_boxed_however_far_it_goes() -> None:
+    y, x = np.mgrid[:512, :512]
+    off = np.hypot(y - 256, x - 256)
+    noise = np.random.default_rng(0).normal(0, 3, off.shape)
+    image = 20.0 + 150.0 * (off < 128) + noise
+    count = painted(refined(image, margin_px=60), image.shape)
+    for distance in (0, 20, 40, 54):
+        ring = np.abs(off - 128 - distance) < 1.0
+        assert np.mean(count[ring]) > 0.95
+
+
+@pytest.mark.parametrize("name", ["max_boxes", "max_box_percent", "margin_px"])
+def test_a_wish_that_is_a_number_of_things_is_whole(name: str) -> None:
+    wish: dict[str, Any] = {name: 2.5}
+    with pytest.raises(ValueError, match=f"{name}: came 2.5; expected a whole number"):
+        refined(np.zeros((64, 64)), **wish)
+
+
+@pytest.mark.parametrize("method", ["published", "refined"])
+def test_elements_are_counted_from_one(method: Method) -> None:
+    with pytest.raises(ValueError, match="n_elements: came 0; expected a number from 1 to 118"):
+        process(emulate(2, 5).image, n_elements=0, method=method)
