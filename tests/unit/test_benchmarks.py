@@ -27,10 +27,12 @@ from benchmarks import (
 from benchmarks.__main__ import FULL, QUICK
 from benchmarks.chain import Snapshot
 from benchmarks.chain_measure import ChainFound, Single, Streamed
+from benchmarks.fewest import fits, lower_bound
 from benchmarks.kernels import Picture
 from benchmarks.kernels_memory import Call, Memory
 from benchmarks.report import Figure, Machine, NotAReport, Report, Series
 from pipeline import process
+from pipeline.refined.cover import Limits, cover
 from services.runtime.ledger import Ledger
 
 LEAST_IOU = 0.93
@@ -245,3 +247,26 @@ def cells(table: Table, column: int) -> list[str]:
     """What a column shows, by row; that it can be printed at all is part of it."""
     Console(quiet=True).print(table)
     return [str(cell) for cell in table.columns[column].cells]
+
+
+def test_the_fewest_boxes_are_bounded_by_cells_that_share_none() -> None:
+    held = np.zeros((6, 9), np.bool_)
+    held[:, :8] = True
+    alone = {1: np.ones((6, 9), np.bool_)}
+    assert lower_bound(held, alone) == 48
+    squares = {2: np.ones((5, 8), np.bool_)}
+    assert lower_bound(held, squares) == 12
+    one_square = alone | {4: np.zeros((3, 6), np.bool_)}
+    one_square[4][1, 2] = True
+    assert lower_bound(held, one_square) == 48 - 15
+
+
+def test_a_box_that_the_refined_method_makes_fits_by_the_bound_s_rules() -> None:
+    rng = np.random.default_rng(2)
+    labels = rng.integers(0, 3, (8, 9)).astype(np.uint8).repeat(4, 0).repeat(4, 1)
+    levels = (10.0 * labels + rng.normal(size=labels.shape)).astype(np.float32)
+    limits = Limits(least=1, most=7, outside=0.03, impurity=0.1, max_error=60.0, slivers=0.0)
+    boxes, _ = cover(labels, levels, limits)
+    assert len(np.unique(boxes[:, 2])) > 2
+    for x, y, size in boxes.tolist():
+        assert fits(labels, levels, limits, size)[y, x]
