@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 WORST = 24
 """Images on the contact sheet."""
 
+WIDE = 160
+"""Characters of a line that are never cut."""
+
 COLUMNS = ("good", "enclosed", "covered", "pure", "coverage", "outside", "purity")
 
 
@@ -54,7 +57,8 @@ def evaluate(
     if as_json:
         print_json(figures)
     else:
-        out.print(_table(figures["by_difficulty"]))
+        # wider than a terminal rather than cut: names and numbers are read, or handed on
+        out.print(_table(figures["by_difficulty"]), width=WIDE, crop=False)
 
 
 def _judged(
@@ -98,27 +102,35 @@ def _draw_worst(worst: list[Image], method: str, path: Path) -> None:
 
 
 def _table(by_difficulty: dict[str, Any]) -> Table:
+    """Lay out the verdicts; what none of the images has is left out."""
+    rows = [
+        (difficulty, method, row)
+        for difficulty, methods in by_difficulty.items()
+        for method, row in methods.items()
+    ]
+    shares = [
+        (name, field)
+        for name, field in (
+            *((name, name) for name in COLUMNS),
+            ("explained", "explained"),
+            ("grid", "explained_by_grid"),
+        )
+        if any(row[field] is not None for _, _, row in rows)
+    ]
     table = Table(box=None, pad_edge=False, caption="shares in percent")
     table.add_column("difficulty")
     table.add_column("method")
-    for name in ("n", "refused", *COLUMNS, "boxes", "explained", "grid"):
+    for name in ("n", "refused", "boxes", *(name for name, _ in shares)):
         table.add_column(name, justify="right")
-    for difficulty, methods in by_difficulty.items():
-        for method, row in methods.items():
-            shares = ["" if row[name] is None else _percent(row[name]) for name in COLUMNS]
-            explained = [
-                "" if row[name] is None else _percent(row[name])
-                for name in ("explained", "explained_by_grid")
-            ]
-            table.add_row(
-                difficulty,
-                method,
-                str(row["images"]),
-                str(row["refused"]),
-                *shares,
-                f"{row['boxes']:.0f}",
-                *explained,
-            )
+    for difficulty, method, row in rows:
+        table.add_row(
+            difficulty,
+            method,
+            str(row["images"]),
+            str(row["refused"]),
+            f"{row['boxes']:.0f}",
+            *("" if row[field] is None else _percent(row[field]) for _, field in shares),
+        )
     return table
 
 
