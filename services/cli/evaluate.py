@@ -58,7 +58,8 @@ def evaluate(
         print_json(figures)
     else:
         # wider than a terminal rather than cut: names and numbers are read, or handed on
-        out.print(_table(figures["by_difficulty"]), width=WIDE, crop=False)
+        out.width = max(out.width, WIDE)
+        out.print(_table(figures["by_difficulty"]))
 
 
 def _judged(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import cv2
@@ -86,3 +87,19 @@ def test_what_cannot_be_judged_is_named(asked: list[str], said: str) -> None:
     result = CliRunner().invoke(app, asked)
     assert result.exit_code == 2
     assert said in " ".join(result.output.split())
+
+
+def test_the_table_is_whole_in_a_narrow_terminal(folder: Path, tmp_path: Path) -> None:
+    assert head_of(folder / "several") == (
+        "difficulty method n refused boxes good enclosed covered pure coverage outside purity "
+        "explained grid"
+    )
+    shutil.copy(next((folder / "several").glob("*.png")), tmp_path)
+    assert head_of(tmp_path) == "difficulty method n refused boxes explained grid"
+
+
+def head_of(judged: Path) -> str:
+    """Judge a folder in a terminal of 60 columns, and return the head of the table."""
+    said = CliRunner().invoke(app, ["evaluate", str(judged)], env={"COLUMNS": "60"}).stdout
+    (head,) = (line for line in said.splitlines() if line.startswith("difficulty"))
+    return " ".join(head.split())
