@@ -125,10 +125,11 @@ def locate(
 
 def _no_room(controls: Controls) -> str:
     smallest, largest = controls.sides_px()
-    return (
-        f"no box fits: a side must be {max(smallest, 1.0):.4g} pixels or more, {largest:.4g} at "
-        "most; expected an even part of a particle in which such a box lies"
-    )
+    most = "" if largest == float("inf") else f", {largest:.4g} at most"
+    asked = f"no box fits: a side must be {max(smallest, 1.0):.4g} pixels or more{most}; expected "
+    if largest < max(ceil(smallest), 1):
+        return asked + "a whole number of pixels between"
+    return asked + "an even part of a particle in which such a box lies"
 
 
 def _on_border(masks: tuple[Mask, ...]) -> float:

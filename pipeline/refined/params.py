@@ -94,9 +94,10 @@ class Controls:
         Smallest and largest side; both need `pixel_size_nm`.
     pixel_size_nm : float, optional
     max_box_percent : int
-        Largest box, in percent of the particle's shorter side.
+        Largest box, in percent of the particle's shorter side, unless `min_box_nm` is more.
     purity : float
-        Share of a box that must lie in its region: less purity, fewer boxes.
+        Share of a box that must lie in its region. Few boxes hang on it: the limited error of a
+        box decides more often.
     particles : "all", "largest" or "middle"
         Which are boxed; "middle" is the one nearest to the middle of the frame.
     margin_px : int
