@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
@@ -58,8 +59,8 @@ def evaluate(
         print_json(figures)
     else:
         # wider than a terminal rather than cut: names and numbers are read, or handed on
-        out.width = max(out.width, WIDE)
-        out.print(_table(figures["by_difficulty"]))
+        wide = Console(width=max(out.width, WIDE), highlight=False)
+        wide.print(_table(figures["by_difficulty"]))
 
 
 def _judged(
