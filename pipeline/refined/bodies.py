@@ -51,8 +51,6 @@ FILM_LENGTH = 0.45
 there, not particle, if it is less than so many spreads above the fitted film, or if that much of
 the frame's longer side is along the border."""
 
-SQUARE = np.ones((3, 3), np.uint8)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bodies:

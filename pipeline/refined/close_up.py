@@ -18,8 +18,9 @@ from pipeline.compiled import compiled, read_only
 from .bodies import Bodies, Mask
 from .frame import Frame, to_grey
 from .lattice import Numbers, cell_means
+from .noise import variance
 from .orientation import Orientation
-from .outline import Outline, Surroundings, find_outline, variance
+from .outline import Outline, Surroundings, find_outline
 from .params import Controls, RefinedParams
 
 AROUND = 3

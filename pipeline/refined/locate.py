@@ -78,7 +78,7 @@ def locate(
     smallest, largest = controls.sides_px()
     if largest < max(ceil(smallest), 1):
         return _no_room(controls)
-    orientation = find_orientation(frame.cells.astype(np.uint8))
+    orientation = find_orientation(frame.cells)
     bodies = find_bodies(orientation.apply(frame.cells))
     if not bodies.masks:
         return (

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 from pipeline.compiled import compiled
 
+from .lattice import Levels
+
 Number = TypeVar("Number", bound=np.generic)
 
 
@@ -66,19 +68,20 @@ class Orientation:
         return turned
 
 
-def find_orientation(cells: NDArray[np.uint8]) -> Orientation:
+def find_orientation(cells: Levels) -> Orientation:
     """Choose the orientation that puts most brightness to the left, the top, and the upper right.
 
     Parameters
     ----------
-    cells : ndarray, uint8, (rows, columns)
+    cells : ndarray, float32, (rows, columns)
+        Gray levels; whole ones count.
     """
     across, down, transposed = _most_brightness(cells)
     return Orientation(across=across, down=down, transposed=transposed)
 
 
 @compiled
-def _most_brightness(cells: NDArray[np.uint8]) -> tuple[bool, bool, bool]:
+def _most_brightness(cells: Levels) -> tuple[bool, bool, bool]:
     """Compare the sides in whole numbers, so that a turned picture compares alike."""
     rows, columns = cells.shape
     of_rows = np.zeros(rows, np.int64)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from pipeline.compiled import compiled
 
-from .bodies import SQUARE, Mask
+from .bodies import Mask
 from .close_up import Lattice, Scene, lay_lattice, outline_of
 from .cover import Limits, cover
 from .lattice import Levels, Numbers
@@ -34,6 +34,8 @@ FEW_PIXELS = 2
 
 FILLED = 0.6
 """Share of a lattice that particles cover, about."""
+
+SQUARE = np.ones((3, 3), np.uint8)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

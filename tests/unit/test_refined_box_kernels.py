@@ -113,7 +113,7 @@ def test_the_middle_label_of_nine_is_the_median() -> None:
 
 @pytest.mark.parametrize("seed", range(8))
 def test_the_orientation_is_that_of_plain_sums(seed: int) -> None:
-    cells = np.random.default_rng(seed).integers(0, 255, (17 + seed % 3, 18)).astype(np.uint8)
+    cells = (255.0 * np.random.default_rng(seed).random((17 + seed % 3, 18))).astype(np.float32)
     levels = cells.astype(np.int64)
     rows, columns = levels.shape
     across = bool((levels.sum(axis=0) * (2 * np.arange(columns) - (columns - 1))).sum() > 0)

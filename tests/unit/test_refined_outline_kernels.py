@@ -10,17 +10,15 @@ import pytest
 from numpy.typing import NDArray
 
 from pipeline.refined.blur import _bell, blur
-from pipeline.refined.bodies import SQUARE, _along_border
+from pipeline.refined.bodies import _along_border
 from pipeline.refined.close_up import Lattice, _second_differences, _Seen, _walk
 from pipeline.refined.film import Film, _follow, _products, centres, fit_film, level_plane
 from pipeline.refined.film_edge import DEPTH, REACH, _around, _jumps, find_film_edge
 from pipeline.refined.frame import to_grey
+from pipeline.refined.noise import _average_alike, _bends, _brighter
 from pipeline.refined.orientation import Orientation
 from pipeline.refined.outline import (
-    _average_alike,
-    _bends,
     _bounds,
-    _brighter,
     _extent,
     _is_faint,
     _part,
@@ -29,6 +27,8 @@ from pipeline.refined.outline import (
 from pipeline.refined.pieces import pieces_of, whole_of, widened
 from pipeline.refined.ranks import ends, rank, spread
 from pipeline.scale import Scaling
+
+SQUARE = np.ones((3, 3), np.uint8)
 
 
 def disc(size: int, radius: float) -> NDArray[np.bool_]:
@@ -152,7 +152,7 @@ def reference_average(
     window: int,
 ) -> NDArray[np.float32]:
     """Average cell by cell, as Lee's filter is written down."""
-    offset, gain = np.float32(noise[0]), np.float32(noise[1])
+    gain, offset = np.float32(noise[0]), np.float32(noise[1])
     averaged = np.empty_like(cells)
     for y, x in np.ndindex(cells.shape):
         middle = like[y, x]
@@ -173,8 +173,8 @@ def test_noise_is_averaged_over_cells_that_are_alike(window: int) -> None:
     noisy[10, 10] = 180.0
     cells = noisy.astype(np.float32)[:21]
     like = (cells + np.roll(cells, 1, 0)) / np.float32(2.0)
-    averaged = _average_alike(cells, like, (2.0, 0.1), 2.5, window)
-    assert np.array_equal(averaged, reference_average(cells, like, (2.0, 0.1), 2.5, window))
+    averaged = _average_alike(cells, like, (0.1, 2.0), 2.5, window)
+    assert np.array_equal(averaged, reference_average(cells, like, (0.1, 2.0), 2.5, window))
     assert averaged[10, 10] == 180.0
     flat = ~disc(23, 10.0)[:21]
     assert averaged[flat].std() < cells[flat].std()
