@@ -13,13 +13,21 @@ from numpy.typing import NDArray
 
 from pipeline.compiled import compiled
 
-from .lattice import Levels, Numbers
+from .lattice import Levels
+from .room import Room, find_room
 
 TAKEN = 255
 """Stands for a region where a square lies already, and all around the lattice."""
 
 BLOCK = 32
 """Squares whose contacts are compared at once."""
+
+
+Squares = tuple[
+    NDArray[np.int32], NDArray[np.int32], NDArray[np.uint8], NDArray[np.int16], NDArray[np.int32]
+]
+"""Those of one size that fit: x and y, cells of the particle in them, region, cells around that are
+not free; and by [x, y], which of them begins there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,12 +80,10 @@ def cover(
     regions : ndarray, uint8, (N,)
         The commonest region of each.
     """
-    boxes, regions, held = _largest_first(
-        labels,
-        levels,
-        (limits.least, limits.most),
-        (limits.outside, limits.impurity, limits.max_error),
-    )
+    most = min(limits.most, *labels.shape)
+    shares = (limits.outside, limits.impurity, limits.max_error)
+    room = find_room(labels, levels, most, shares)
+    boxes, regions, held = _largest_first(labels, room, (limits.least, most), shares)
     missing = cv2.countNonZero(labels) - int(held.sum())
     spare = int(limits.slivers * (missing + int(held.sum()))) - missing
     return _without_slivers(boxes, regions, held, spare)
@@ -109,46 +115,26 @@ def _without_slivers(
 @compiled
 def _largest_first(
     labels: NDArray[np.uint8],
-    levels: Levels,
+    room: Room,
     sides: tuple[int, int],
     shares: tuple[float, float, float],
 ) -> tuple[NDArray[np.int32], NDArray[np.uint8], NDArray[np.int32]]:
     """Take the squares; all that is looked up here is [x, y], because y goes first."""
     rows, columns = labels.shape
-    least, most = max(sides[0], 2), min(sides[1], rows, columns)
-    cells, sums, squares = _tables(labels, levels)
+    starts = room[1].shape[0]
     free = _free(labels)
-    starts, even = _starts(_even((cells[0], sums, squares), most, shares))
     boxes = np.empty((rows * columns, 3), np.int32)
     regions = np.empty(rows * columns, np.uint8)
     held = np.empty(rows * columns, np.int32)
     # those that fit, of one size: where, what they hold, and how many of their sides touch
-    places = np.empty((starts.shape[0], 2), np.int32)
-    inside = np.empty(starts.shape[0], np.int32)
-    region = np.empty(starts.shape[0], np.uint8)
-    contact = np.empty(starts.shape[0] + BLOCK, np.int16)
+    places = np.empty((starts, 2), np.int32)
+    inside = np.empty(starts, np.int32)
+    region = np.empty(starts, np.uint8)
+    contact = np.empty(starts + BLOCK, np.int16)
     number = np.full((columns, rows), -1, np.int32)
     found = 0
-    for size in range(most, least - 1, -1):
-        fitting = 0
-        for at in range(starts.shape[0]):
-            if even[at] < size:
-                continue
-            x, y = starts[at, 0], starts[at, 1]
-            if free[x + 1, y + 1] == TAKEN:
-                even[at] = 0
-                continue
-            if _is_taken(free, x, y, size):
-                continue
-            held_here, label = _fitting(cells, (x, y, size), shares)
-            if held_here > 0:
-                places[fitting, 0], places[fitting, 1] = x, y
-                inside[fitting] = held_here
-                region[fitting] = label
-                contact[fitting] = _contact(free, (x, y, size), label)
-                number[x, y] = fitting
-                fitting += 1
-        contact[fitting : fitting + BLOCK] = -1
+    for size in range(sides[1], max(sides[0], 2) - 1, -1):
+        fitting = _find_fitting(free, room, size, shares, (places, inside, region, contact, number))
         best = _most(contact, fitting)
         while best >= 0:
             x, y = places[best, 0], places[best, 1]
@@ -163,6 +149,40 @@ def _largest_first(
     if sides[0] == 1:
         found = _singles(labels, free, (boxes, regions, held), found)
     return boxes[:found].copy(), regions[:found].copy(), held[:found].copy()
+
+
+@compiled
+def _find_fitting(
+    free: NDArray[np.uint8],
+    room: Room,
+    size: int,
+    shares: tuple[float, float, float],
+    squares: Squares,
+) -> int:
+    """Note the squares of one size that fit, and say how many there are."""
+    cells, starts, even = room
+    places, inside, region, contact, number = squares
+    fitting = 0
+    for at in range(starts.shape[0]):
+        if even[at] < size:
+            continue
+        x, y = starts[at, 0], starts[at, 1]
+        if free[x + 1, y + 1] == TAKEN:
+            # also for all that are smaller
+            even[at] = 0
+            continue
+        if _is_taken(free, x, y, size):
+            continue
+        held, label = _fitting(cells, (x, y, size), shares)
+        if held > 0:
+            places[fitting, 0], places[fitting, 1] = x, y
+            inside[fitting] = held
+            region[fitting] = label
+            contact[fitting] = _contact(free, (x, y, size), label)
+            number[x, y] = fitting
+            fitting += 1
+    contact[fitting : fitting + BLOCK] = -1
+    return fitting
 
 
 @compiled
@@ -194,72 +214,6 @@ def _free(labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
         for y in range(rows):
             free[x + 1, y + 1] = labels[y, x]
     return free
-
-
-@compiled
-def _even(
-    tables: tuple[NDArray[np.int32], Numbers, Numbers],
-    most: int,
-    shares: tuple[float, float, float],
-) -> NDArray[np.int16]:
-    """Find the largest square from each cell on that keeps within the error.
-
-    What is within a square leaves no larger error, and holds no more cells outside, so that one
-    step aside or down makes the square smaller by one at most.
-    """
-    outside, sums, squares = tables
-    columns, rows = sums.shape[0] - 1, sums.shape[1] - 1
-    most_outside = shares[0] * most * most
-    max_error = shares[2]
-    even = np.empty((columns, rows), np.int16)
-    for x in range(columns):
-        for y in range(rows):
-            size = 1
-            if y > 0:
-                size = max(size, even[x, y - 1] - 1)
-            if x > 0:
-                size = max(size, even[x - 1, y] - 1)
-                if y > 0:
-                    size = max(size, even[x - 1, y - 1] - 1)
-            last = min(most, rows - y, columns - x)
-            while size < last:
-                next_x, next_y = x + size + 1, y + size + 1
-                left_out = (
-                    outside[next_x, next_y]
-                    - outside[x, next_y]
-                    - outside[next_x, y]
-                    + outside[x, y]
-                )
-                if left_out > most_outside:
-                    break
-                total = sums[next_x, next_y] - sums[x, next_y] - sums[next_x, y] + sums[x, y]
-                square = (
-                    squares[next_x, next_y]
-                    - squares[x, next_y]
-                    - squares[next_x, y]
-                    + squares[x, y]
-                )
-                inside = (size + 1) * (size + 1) - left_out
-                if inside > 0 and square * inside - total * total > max_error * inside:
-                    break
-                size += 1
-            even[x, y] = size
-    return even
-
-
-@compiled
-def _starts(even: NDArray[np.int16]) -> tuple[NDArray[np.int32], NDArray[np.int16]]:
-    """List the cells where a square of two or more may begin, x and y, and how large it may be."""
-    columns, rows = even.shape
-    starts = np.empty((columns * rows, 2), np.int32)
-    sizes = np.empty(columns * rows, np.int16)
-    count = 0
-    for x in range(columns):
-        for y in range(rows):
-            starts[count, 0], starts[count, 1] = x, y
-            sizes[count] = even[x, y]
-            count += int(even[x, y] > 1)
-    return starts[:count], sizes[:count]
 
 
 @compiled
@@ -346,34 +300,6 @@ def _contact(free: NDArray[np.uint8], square: tuple[int, int, int], region: int)
     for column in range(x + 1, x + 1 + size):
         contact += (free[column, y] != region) + (free[column, y + size + 1] != region)
     return contact
-
-
-@compiled
-def _tables(
-    labels: NDArray[np.uint8], levels: Levels
-) -> tuple[NDArray[np.int32], Numbers, Numbers]:
-    """Sum over all that lies to the left and above: cells of each region; levels, squares."""
-    rows, columns = labels.shape
-    count = int(labels.max())
-    cells = np.zeros((count + 1, columns + 1, rows + 1), np.int32)
-    sums = np.zeros((columns + 1, rows + 1), np.float64)
-    squares = np.zeros((columns + 1, rows + 1), np.float64)
-    for x in range(columns):
-        first = 0.0
-        second = 0.0
-        for y in range(rows):
-            level = np.float64(levels[y, x]) if labels[y, x] > 0 else 0.0
-            first += level
-            second += level * level
-            sums[x + 1, y + 1] = sums[x, y + 1] + first
-            squares[x + 1, y + 1] = squares[x, y + 1] + second
-        for region in range(count + 1):
-            before, here = cells[region, x], cells[region, x + 1]
-            so_far = np.int32(0)
-            for y in range(rows):
-                so_far += np.int32(labels[y, x] == region)
-                here[y + 1] = before[y + 1] + so_far
-    return cells, sums, squares
 
 
 @compiled
