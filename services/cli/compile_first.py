@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 
 if TYPE_CHECKING:
     from pipeline import Kernels
+
+COMPILING = "compiling the kernels (once, up to a minute)"
 
 
 def say_and_compile_unless_kept(console: Console) -> None:
@@ -18,9 +22,21 @@ def say_and_compile_unless_kept(console: Console) -> None:
         say_and_compile(console)
 
 
+@contextmanager
+def say_while_compiling(console: Console) -> Iterator[None]:
+    """Say that what takes so long is the kernels, unless a note says that all are there."""
+    from pipeline.warm_note import all_are_kept
+
+    if all_are_kept():
+        yield
+        return
+    with console.status(COMPILING):
+        yield
+
+
 def say_and_compile(console: Console) -> Kernels:
     """Warm the kernels' cache, saying so if it takes noticeable time, or helps nobody."""
-    with console.status("compiling the kernels (once, up to a minute)"):
+    with console.status(COMPILING):
         from pipeline import warm_up
 
         found = warm_up(refined=True)

@@ -29,6 +29,7 @@ from services.results.overlay import draw_overlay
 from services.runtime import exit_codes
 from services.wishes import Wishes
 
+from . import compile_first
 from .terminal import err, fail, print_json
 
 
@@ -64,7 +65,8 @@ def show_boxes(path: Path, plot: Path | None, asked: Asked, *, as_json: bool) ->
         if asked.pixel_size_nm is not None:
             metadata = msgspec.structs.replace(metadata, pixel_size_nm=asked.pixel_size_nm)
         metadata = with_file_metadata(metadata, read)
-        result = _processed(read.image, metadata, asked)
+        with compile_first.say_while_compiling(err):
+            result = _processed(read.image, metadata, asked)
     except ValueError as error:  # unreadable, or no picture
         fail(f"{path}: {error}", exit_codes.SOME_FAILED)
     if plot is not None:
