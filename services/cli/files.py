@@ -100,8 +100,8 @@ def run(
 ) -> None:
     """Send images through a chain on this machine, sized to its cores; write where to scan.
 
-    PNG, TIFF, JPEG, NPY, DM3, DM4, EMD, SER, MRC, HSPY. Interrupted or killed, the same command
-    goes on where it stopped.
+    PNG, TIFF, JPEG, NPY, DM3, DM4, EMD, SER, MRC, HSPY, BLO. Interrupted or killed, the same
+    command goes on where it stopped.
     """
     for path in paths:
         if not path.exists():

@@ -89,7 +89,7 @@ def read_image(
     Parameters
     ----------
     path : Path
-        A file: PNG, TIFF, JPEG, NPY, DM3, DM4, EMD, SER, MRC, HSPY.
+        A file: PNG, TIFF, JPEG, NPY, DM3, DM4, EMD, SER, MRC, HSPY, BLO.
     limits : ReadLimits
         Sizes are checked against these from the file's header, before anything is decoded.
     index : int, optional
