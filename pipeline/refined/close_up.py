@@ -132,6 +132,7 @@ def outline_of(scene: Scene, mask: Mask, lattice: Lattice) -> Outline | None:
         reach=max(FAINT_REACH * frame.pitch // lattice.pitch, 2),
         least_spread=bodies.film.spread,
         most_noise=_most_noise(scene, lattice, body),
+        finer=frame.pitch / lattice.pitch,
     )
     return find_outline(cells, surroundings, scene.params)
 

@@ -15,6 +15,7 @@ from pipeline.compiled import compiled
 
 from .lattice import Levels
 from .room import Room, find_room
+from .slivers import without_slivers
 
 TAKEN = 255
 """Stands for a region where a square lies already, and all around the lattice."""
@@ -44,8 +45,11 @@ class Limits:
         Share of what is inside that lies in other regions.
     max_error : float
         Sum over its cells of the squared difference from its mean.
-    slivers : float
+    left_out : float
         Share of the particle that may stay without boxes.
+    rims_first : bool
+        Whether single cells at the particle's edge that are dark beside their neighbours are left
+        out first; those with the least to tell of its levels, if not.
     """
 
     least: int
@@ -53,7 +57,8 @@ class Limits:
     outside: float
     impurity: float
     max_error: float
-    slivers: float
+    left_out: float
+    rims_first: bool
 
 
 def cover(
@@ -64,7 +69,7 @@ def cover(
     Sizes go down from the largest. Of one size the square is taken that keeps the limits and has
     the most of its sides against other squares and other regions, until there is none; of equal
     ones the first, down each column, columns left to right. In the end those that hold the fewest
-    cells are left out, as many as `slivers` allows.
+    cells are left out, as many as `left_out` allows.
 
     Parameters
     ----------
@@ -85,31 +90,11 @@ def cover(
     room = find_room(labels, levels, most, shares)
     boxes, regions, held = _largest_first(labels, room, (limits.least, most), shares)
     missing = cv2.countNonZero(labels) - int(held.sum())
-    spare = int(limits.slivers * (missing + int(held.sum()))) - missing
-    return _without_slivers(boxes, regions, held, spare)
-
-
-@compiled
-def _without_slivers(
-    boxes: NDArray[np.int32], regions: NDArray[np.uint8], held: NDArray[np.int32], spare: int
-) -> tuple[NDArray[np.int32], NDArray[np.uint8]]:
-    """Leave out the squares that hold the fewest cells, `spare` in all; of equal ones the first."""
-    counts = np.zeros(int(held.max()) + 1 if held.size else 1, np.int32)
-    for cells in held:
-        counts[cells] += 1
-    # of squares that hold so many cells, how many are left out
-    for cells in range(1, counts.size):
-        counts[cells] = min(counts[cells], max(spare, 0) // cells)
-        spare -= counts[cells] * cells
-    kept = 0
-    for at in range(held.size):
-        if counts[held[at]] > 0:
-            counts[held[at]] -= 1
-            continue
-        boxes[kept, 0], boxes[kept, 1], boxes[kept, 2] = boxes[at, 0], boxes[at, 1], boxes[at, 2]
-        regions[kept] = regions[at]
-        kept += 1
-    return boxes[:kept], regions[:kept]
+    spare = int(limits.left_out * (missing + int(held.sum()))) - missing
+    if spare > 0:
+        kept = without_slivers((boxes, held), (labels, levels), spare, limits.rims_first)
+        boxes, regions = boxes[kept], regions[kept]
+    return boxes, regions
 
 
 @compiled

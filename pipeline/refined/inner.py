@@ -132,11 +132,9 @@ def _areas(parts: NDArray[np.int32], count: int) -> tuple[NDArray[np.int32], NDA
         for x in range(columns):
             part = parts[y, x]
             area[part] += 1
-            if (
-                y in (0, rows - 1)
-                or x in (0, columns - 1)
-                or min(parts[y - 1, x], parts[y + 1, x], parts[y, x - 1], parts[y, x + 1]) == 0
-            ):
+            above, below = parts[max(y - 1, 0), x], parts[min(y + 1, rows - 1), x]
+            left, right = parts[y, max(x - 1, 0)], parts[y, min(x + 1, columns - 1)]
+            if min(above, below, left, right) == 0:
                 edge[part] += 1
     return area, edge
 

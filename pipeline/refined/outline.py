@@ -83,6 +83,8 @@ class Surroundings:
         Of the film, where there is too little of it beside the particle.
     most_noise : float
         Variance of a cell that the pixels' own noise can make, gray levels squared.
+    finer : float
+        How much finer the lattice is than the frame's cells.
     """
 
     film: Levels
@@ -91,6 +93,7 @@ class Surroundings:
     reach: int
     least_spread: float
     most_noise: float
+    finer: float
 
 
 def find_outline(
@@ -129,7 +132,8 @@ def find_outline(
     if brightness <= 0.0:
         return None
     faint = max(params.film_spreads * spread, highest, params.faintest * brightness)
-    above, steady = _steady((levels, blurred), near, np.float32(faint), np.float32(params.rim))
+    rim = params.rim + params.blurred_rim * surroundings.finer
+    above, steady = _steady((levels, blurred), near, np.float32(faint), np.float32(rim))
     # within the particle, what is dark beside something bright is no rim: gaps are closed
     mask = whole_of(steady, above)
     if not np.count_nonzero(mask):

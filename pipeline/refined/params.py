@@ -20,9 +20,10 @@ class RefinedParams:
         Cells along the longer side of a particle.
     film_spreads : float
         How far above the film a cell must be, in spreads of the film.
-    rim : float
-        A cell belongs to the particle if it has this share of its brightest neighbour: a blurred
-        edge ends half-way, a bevel at its foot.
+    rim, blurred_rim : float
+        A cell belongs to the particle if it has this share of its brightest neighbour: `rim`, and
+        `blurred_rim` for each time that its lattice is finer than the frame's cells. A bevel ends
+        at its foot, a blurred edge half-way, and the finer the cells, the more of an edge is blur.
     faintest : float
         Least brightness, as a share of the particle's.
     rise : float
@@ -39,10 +40,22 @@ class RefinedParams:
     max_error : float
         Squared error a box may leave, as a share of the particle's squared brightness over a
         thousandth of its area.
-    nested : float
-        Share of `max_error` that a box may leave where regions lie within one another.
+    told : float
+        How many times more where there are as many regions as elements, so that all phases are
+        told apart.
+    hidden : float
+        How many times as much where there may be more than is told apart: where regions lie within
+        one another, and where there are more levels than regions.
+    nested_side, missing_side : float
+        Largest box, as a share of what it is elsewhere: where regions lie within one another, and
+        where there are fewer regions than elements.
     slivers : float
-        Share of the particle's area that may stay without boxes, if that saves small ones.
+        Share of the particle's area that may stay without boxes, if that saves small ones, where
+        boxes are for levels.
+    rims : float
+        The same where boxes are for phases; what is least of the particle is left out first.
+    rim_noise : float
+        Relative noise of a cell above which fewer rims are left out.
     outside : float
         Share of a box that may lie outside the particle.
 
@@ -52,24 +65,31 @@ class RefinedParams:
         If a constant is out of range.
     """
 
-    cells: int = 64
+    cells: int = 72
     film_spreads: float = 5.0
-    rim: float = 0.21
+    rim: float = 0.09
+    blurred_rim: float = 0.055
     faintest: float = 0.015
     rise: float = 0.01
     noise_rise: float = 0.5
     level_spread: float = 0.02
-    min_region: int = 10
-    foot: float = 0.6
-    max_error: float = 0.033
-    nested: float = 0.36
+    min_region: int = 13
+    foot: float = 0.65
+    max_error: float = 0.1
+    told: float = 4.0
+    hidden: float = 0.06
+    nested_side: float = 0.4
+    missing_side: float = 0.5
     slivers: float = 0.003
-    outside: float = 0.03
+    rims: float = 0.0135
+    rim_noise: float = 0.04
+    outside: float = 0.01
 
     def __post_init__(self) -> None:
         check_range("cells", self.cells, 16, 256)
         check_range("film_spreads", self.film_spreads, 0, 100)
         check_range("rim", self.rim, 0, 1)
+        check_range("blurred_rim", self.blurred_rim, 0, 1)
         check_range("faintest", self.faintest, 0, 1)
         check_range("rise", self.rise, 0, 10)
         check_range("noise_rise", self.noise_rise, 0, 100)
@@ -77,8 +97,13 @@ class RefinedParams:
         check_range("min_region", self.min_region, 1, 10_000)
         check_range("foot", self.foot, 0, 1)
         check_range("max_error", self.max_error, 0, 1_000_000)
-        check_range("nested", self.nested, 0, 1)
+        check_range("told", self.told, 1, 1_000)
+        check_range("hidden", self.hidden, 0, 1)
+        check_range("nested_side", self.nested_side, 0, 1)
+        check_range("missing_side", self.missing_side, 0, 1)
         check_range("slivers", self.slivers, 0, 0.5)
+        check_range("rims", self.rims, 0, 0.5)
+        check_range("rim_noise", self.rim_noise, 1e-6, 1)
         check_range("outside", self.outside, 0, 0.5)
 
 
@@ -114,7 +139,7 @@ class Controls:
     max_box_nm: float | None = None
     pixel_size_nm: float | None = None
     max_box_percent: int = 16
-    purity: float = 0.98
+    purity: float = 0.99
     particles: Which = "all"
     margin_px: int = 0
 

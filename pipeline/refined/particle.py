@@ -19,21 +19,15 @@ from .bodies import Mask
 from .close_up import Lattice, Scene, lay_lattice, outline_of
 from .cover import Limits, cover
 from .lattice import Levels, Numbers
-from .outline import Outline
+from .limits import largest_side, max_error, share_left_out
 from .params import Controls
-from .regions import Regions, find_regions
+from .regions import find_regions
 
 MARGIN = 2
 """Cells of the frame between what is boxed and the bounding box, for edges that fade out."""
 
 LEAST_RISE = 4.0
 """Spreads of the film that a particle must be above it for its outline to be placed."""
-
-FEW_PIXELS = 2
-"""Pixels a side of a cell, up to which there may be too few cells."""
-
-FILLED = 0.6
-"""Share of a lattice that particles cover, about."""
 
 SQUARE = np.ones((3, 3), np.uint8)
 
@@ -98,8 +92,9 @@ def box_particle(
         labels = np.where(theirs, 0, labels).astype(np.uint8)
     _, _, across, down = cv2.boundingRect(labels)
     least = max(ceil(sides[0] / lattice.pitch), 1)
+    most = -(-controls.max_box_percent * min(across, down) // 100)
     # who asks for large boxes means them, however small the particle is
-    most = max(-(-controls.max_box_percent * min(across, down) // 100), least)
+    most = max(largest_side(most, regions, params), least)
     most = int(min(most, sides[1] // lattice.pitch))
     if most < least:
         return "no room"
@@ -108,8 +103,9 @@ def box_particle(
         most=most,
         outside=params.outside,
         impurity=1.0 - controls.purity,
-        max_error=_max_error(scene, outline, regions, lattice.pitch),
-        slivers=params.slivers,
+        max_error=max_error(outline, regions, lattice.pitch, params),
+        left_out=share_left_out(outline, regions, params),
+        rims_first=regions.phases != "more",
     )
     cells, region_of = cover(labels, outline.levels, limits)
     if theirs is not None:
@@ -160,20 +156,6 @@ def _boxed_before(scene: Scene, lattice: Lattice, before: list[NDArray[np.int32]
                 marked = np.zeros((lattice.rows, lattice.columns), np.bool_)
             marked[top[at] : bottom[at], left[at] : right[at]] = True
     return marked
-
-
-def _max_error(scene: Scene, outline: Outline, regions: Regions, pitch: int) -> float:
-    """Bound the squared error of a box, in cells.
-
-    Where pixels are too few for a full lattice, more of the area lies at edges, and boxes have to
-    be smaller; also where brightness tells less of the edges, as a core shows through its shell.
-    """
-    params = scene.params
-    area = cv2.countNonZero(regions.labels)
-    error = params.max_error * outline.brightness**2 * area / 1000.0
-    if pitch <= FEW_PIXELS:
-        error *= min(area / (FILLED * params.cells**2), 1.0) ** 1.5
-    return error * params.nested if regions.nested else error
 
 
 def _grown(labels: NDArray[np.uint8], cells: int) -> NDArray[np.uint8]:

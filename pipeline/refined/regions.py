@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import ceil
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,7 @@ from .outline import Outline
 from .params import RefinedParams
 
 Labels = NDArray[np.uint8]
+Phases = Literal["all", "missing", "more", "unknown"]
 
 SMOOTH = 0.7
 """Cells, before changes are measured."""
@@ -54,11 +56,15 @@ class Regions:
         How many there are.
     nested : bool
         Whether one lies within another.
+    phases : "all", "missing", "more" or "unknown"
+        Whether there are as many as elements, or fewer; of a particle of unknown composition,
+        whether it has more levels than regions.
     """
 
     labels: Labels
     k: int
     nested: bool
+    phases: Phases
 
 
 def find_regions(outline: Outline, n_elements: int | None, params: RefinedParams) -> Regions:
@@ -90,7 +96,13 @@ def find_regions(outline: Outline, n_elements: int | None, params: RefinedParams
     labels = smooth_edges(settle_edges(labels, outline.levels))
     labels, nested = grow_inner(labels, steepness, params.foot)
     labels, k = _numbered(labels)
-    return Regions(labels=labels, k=k, nested=nested)
+    return Regions(labels=labels, k=k, nested=nested, phases=_phases(k, n_elements))
+
+
+def _phases(k: int, n_elements: int | None) -> Phases:
+    if n_elements is None:
+        return "more" if k > UNKNOWN else "unknown"
+    return "all" if k >= n_elements else "missing"
 
 
 @compiled

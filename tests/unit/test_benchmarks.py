@@ -265,7 +265,9 @@ def test_a_box_that_the_refined_method_makes_fits_by_the_bound_s_rules() -> None
     rng = np.random.default_rng(2)
     labels = rng.integers(0, 3, (8, 9)).astype(np.uint8).repeat(4, 0).repeat(4, 1)
     levels = (10.0 * labels + rng.normal(size=labels.shape)).astype(np.float32)
-    limits = Limits(least=1, most=7, outside=0.03, impurity=0.1, max_error=60.0, slivers=0.0)
+    limits = Limits(
+        least=1, most=7, outside=0.03, impurity=0.1, max_error=60.0, left_out=0.0, rims_first=True
+    )
     boxes, _ = cover(labels, levels, limits)
     assert len(np.unique(boxes[:, 2])) > 2
     for x, y, size in boxes.tolist():

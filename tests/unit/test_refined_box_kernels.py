@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pipeline.refined.cover import _without_slivers
 from pipeline.refined.edges import AROUND, _between, settle_edges, smooth_edges
 from pipeline.refined.orientation import Orientation, find_orientation
 from pipeline.refined.particle import _are_apart, _gains
 from pipeline.refined.regions import _are_even
+from pipeline.refined.slivers import without_slivers
 
 
 def blocks(seed: int, regions: int = 4) -> NDArray[np.uint8]:
@@ -48,18 +48,48 @@ def test_boxes_are_apart_that_touch_no_cell_of_others() -> None:
     assert 0 < sum(expected) < len(expected)
 
 
-@pytest.mark.parametrize("spare", [-3, 0, 1, 7, 20, 1000])
-def test_those_are_left_out_that_hold_the_fewest_cells(spare: int) -> None:
+def worth(
+    labels: NDArray[np.uint8], levels: NDArray[np.float32], box: list[int], rims_first: bool
+) -> float:
+    """Say what a single cell tells: what it has of its brightest neighbour, or of the levels."""
+    x, y, size = box
+    if size > 1:
+        return 0.0
+    known = np.where(labels > 0, levels, 0.0).astype(np.float64)
+    if not rims_first:
+        mean = known[labels > 0].mean()
+        return float(abs(known[y, x] - mean) / np.ptp(known[labels > 0]))
+    around = np.pad(known, 1)[y : y + 3, x : x + 3]
+    beside = np.pad(labels, 1, mode="edge")[y : y + 3, x : x + 3]
+    at_edge = min(beside[0, 1], beside[1, 0], beside[1, 2], beside[2, 1]) == 0
+    return float(known[y, x] / around.max() / 2 + (0.0 if at_edge else 0.5))
+
+
+@pytest.mark.parametrize("rims_first", [True, False])
+@pytest.mark.parametrize("spare", [1, 7, 20, 100_000])
+def test_those_are_left_out_that_hold_the_fewest_cells_and_tell_the_least(
+    spare: int, rims_first: bool
+) -> None:
+    labels = blocks(5)
     rng = np.random.default_rng(5)
-    held = rng.integers(1, 9, 60).astype(np.int32)
-    boxes = rng.integers(0, 50, (60, 3)).astype(np.int32)
-    regions = rng.integers(1, 5, 60).astype(np.uint8)
-    order = np.argsort(held, kind="stable")
-    drop = int(np.searchsorted(np.cumsum(held[order]), spare, side="right"))
-    keep = np.sort(order[drop:])
-    kept, of = _without_slivers(boxes.copy(), regions.copy(), held, spare)
-    assert np.array_equal(kept, boxes[keep])
-    assert np.array_equal(of, regions[keep])
+    levels = (20.0 * labels + rng.uniform(5.0, 30.0, labels.shape)).astype(np.float32)
+    boxes, held = [], []
+    for y, x in np.argwhere(labels).tolist():
+        size = int(rng.integers(1, 3))
+        here = int(np.count_nonzero(labels[y : y + size, x : x + size]))
+        boxes.append([x, y, size])
+        held.append(here)
+    worths = [worth(labels, levels, box, rims_first) for box in boxes]
+    order = sorted(range(len(boxes)), key=lambda at: (held[at], worths[at], at))
+    expected, left = [True] * len(boxes), spare
+    for at in order:
+        if held[at] <= left:
+            expected[at] = False
+            left -= held[at]
+    kept = without_slivers(
+        (np.array(boxes, np.int32), np.array(held, np.int32)), (labels, levels), spare, rims_first
+    )
+    assert kept.tolist() == expected
 
 
 def level_near(

@@ -14,7 +14,9 @@ from pipeline.refined.edges import settle_edges, smooth_edges
 from pipeline.refined.inner import grow_inner
 from pipeline.refined.lattice import cell_means
 
-LIMITS = Limits(least=1, most=9, outside=0.01, impurity=0.03, max_error=40.0, slivers=0.0)
+LIMITS = Limits(
+    least=1, most=9, outside=0.01, impurity=0.03, max_error=40.0, left_out=0.0, rims_first=True
+)
 
 
 def disc(size: int, radius: float) -> NDArray[np.bool_]:
@@ -130,7 +132,7 @@ def test_slivers_are_left_out_as_long_as_enough_is_covered() -> None:
     labels = disc(30, 12.0).astype(np.uint8)
     levels = np.zeros(labels.shape, np.float32)
     whole, _ = cover(labels, levels, LIMITS)
-    some, _ = cover(labels, levels, replace(LIMITS, slivers=0.05))
+    some, _ = cover(labels, levels, replace(LIMITS, left_out=0.05))
     area = np.count_nonzero(labels)
     assert (whole[:, 2] ** 2).sum() == area
     assert len(some) < len(whole)
