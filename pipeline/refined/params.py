@@ -76,7 +76,7 @@ class RefinedParams:
     min_region: int = 13
     foot: float = 0.65
     max_error: float = 0.1
-    told: float = 4.0
+    told: float = 3.0
     hidden: float = 0.06
     nested_side: float = 0.4
     missing_side: float = 0.5

@@ -41,7 +41,7 @@ MaxBoxPercent = Annotated[
 Purity = Annotated[
     float | None,
     typer.Option(
-        help="Share of a box that must lie in its region, 0.5 to 1; 0.98 by default.",
+        help="Share of a box that must lie in its region, 0.5 to 1; 0.99 by default.",
         rich_help_panel=_PANEL,
     ),
 ]

@@ -1,0 +1,148 @@
+"""What the refined method lets its boxes be, by how surely its regions are phases."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from unittest.mock import patch
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from pipeline import process
+from pipeline.emulation import emulate, examine
+from pipeline.evaluation import judge
+from pipeline.refined import particle
+from pipeline.refined.inner import grow_inner
+from pipeline.refined.limits import largest_side, max_error, share_left_out
+from pipeline.refined.outline import Outline
+from pipeline.refined.params import RefinedParams
+from pipeline.refined.regions import Phases, Regions, find_regions
+
+PARAMS = RefinedParams(
+    max_error=0.1,
+    told=3.0,
+    hidden=0.06,
+    nested_side=0.4,
+    missing_side=0.5,
+    slivers=0.003,
+    rims=0.0135,
+    rim_noise=0.04,
+)
+LABELS = np.ones((50, 40), np.uint8)
+
+
+def regions(phases: Phases, *, nested: bool = False) -> Regions:
+    return Regions(labels=LABELS, k=2, nested=nested, phases=phases)
+
+
+def outline(noise: float = 0.01) -> Outline:
+    return Outline(
+        levels=np.ones(LABELS.shape, np.float32),
+        mask=np.ones(LABELS.shape, np.bool_),
+        extent=(0, 0, 40, 50),
+        brightness=10.0,
+        spread=0.1,
+        noise=noise,
+    )
+
+
+def found_in(
+    image: NDArray[np.generic], composition: str | None = None, n_elements: int | None = None
+) -> Regions:
+    """Return the regions of the only particle of an image."""
+    seen = []
+
+    def recording(shown: Outline, count: int | None, params: RefinedParams) -> Regions:
+        seen.append(find_regions(shown, count, params))
+        return seen[-1]
+
+    with patch.object(particle, "find_regions", recording):
+        process(image, composition=composition, n_elements=n_elements, method="refined")
+    (only,) = seen
+    return only
+
+
+@pytest.mark.parametrize(
+    ("phases", "nested", "side"),
+    [
+        ("all", False, 10),
+        ("unknown", False, 10),
+        ("more", False, 10),
+        ("missing", False, 5),
+        ("missing", True, 4),
+        ("all", True, 4),
+    ],
+)
+def test_boxes_stay_small_where_a_phase_may_hide(phases: Phases, nested: bool, side: int) -> None:
+    assert largest_side(10, regions(phases, nested=nested), PARAMS) == side
+
+
+@pytest.mark.parametrize(
+    ("phases", "nested", "share"),
+    [
+        ("unknown", False, 1.0),
+        ("missing", False, 1.0),
+        ("all", False, 3.0),
+        ("more", False, 0.06),
+        ("missing", True, 0.06),
+        ("all", True, 0.18),
+    ],
+)
+def test_a_box_of_a_phase_that_is_told_apart_may_vary_more(
+    phases: Phases, nested: bool, share: float
+) -> None:
+    # 0.1 of a thousandth of 2,000 cells of squared brightness 100
+    full = 0.1 * 100.0 * 2.0
+    error = max_error(outline(), regions(phases, nested=nested), 5, PARAMS)
+    assert error == pytest.approx(share * full)
+
+
+def test_boxes_may_vary_less_where_pixels_are_too_few_for_a_full_lattice() -> None:
+    full = max_error(outline(), regions("unknown"), 3, PARAMS)
+    few = max_error(outline(), regions("unknown"), 2, PARAMS)
+    filled = np.count_nonzero(LABELS) / (0.6 * PARAMS.cells**2)
+    assert few == pytest.approx(full * filled**1.5)
+    large = replace(PARAMS, cells=16)
+    assert max_error(outline(), regions("unknown"), 2, large) == pytest.approx(full)
+
+
+def test_fewer_rims_are_left_out_where_noise_hides_them() -> None:
+    shares = [share_left_out(outline(noise), regions("all"), PARAMS) for noise in (0.04, 0.08, 1.0)]
+    assert shares == pytest.approx([0.0135, 0.00675, 0.003])
+    assert share_left_out(outline(0.01), regions("more"), PARAMS) == 0.003
+
+
+def test_regions_are_counted_beside_the_elements() -> None:
+    image = emulate(3, 5, size=512, n_phases=3, arrangement="stripes").image
+    assert found_in(image, n_elements=2).phases == "all"
+    assert found_in(image, n_elements=8).phases == "missing"
+    assert found_in(image).phases == "unknown"
+
+
+def test_a_particle_with_more_levels_than_regions_is_told_from_others() -> None:
+    y, x = np.mgrid[:400, :400]
+    stripes = np.where(abs(y - 200) < 120, 20.0 * (1 + (x - 40) // 40), 0.0)
+    image = np.where(abs(x - 200) < 160, stripes, 0.0).astype(np.uint8)
+    seen = found_in(image)
+    assert (seen.k, seen.phases) == (6, "more")
+
+
+def test_a_core_is_inner_though_the_border_of_the_frame_cuts_it() -> None:
+    y, x = np.mgrid[:40, :60]
+    away = np.hypot(y, x - 30)
+    labels = (1 * (away < 28) + (away < 14)).astype(np.uint8)
+    steepness = np.full(labels.shape, 0.1, np.float32)
+    assert grow_inner(labels, steepness, 0.6)[1]
+    # a half of the particle touches its edge
+    halves = np.where(away < 28, 1 + (x > 30), 0).astype(np.uint8)
+    assert not grow_inner(halves, steepness, 0.6)[1]
+
+
+def test_a_core_shell_that_the_border_cuts_gets_boxes_of_one_phase_each() -> None:
+    cut = [examine(index, 1, "border") for index in range(60)]
+    shells = [made for made in cut if made.arrangement == "core-shell"]
+    assert len(shells) == 3
+    for made in shells:
+        result = process(made.image, composition=made.composition, method="refined")
+        assert judge(made.truth, result.boxes, result.bounding_box).pure
