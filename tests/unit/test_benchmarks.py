@@ -249,16 +249,17 @@ def cells(table: Table, column: int) -> list[str]:
     return [str(cell) for cell in table.columns[column].cells]
 
 
-def test_the_fewest_boxes_are_bounded_by_cells_that_share_none() -> None:
+def test_the_fewest_boxes_are_bounded_by_boxes_in_part() -> None:
     held = np.zeros((6, 9), np.bool_)
     held[:, :8] = True
     alone = {1: np.ones((6, 9), np.bool_)}
-    assert lower_bound(held, alone) == 48
+    assert lower_bound(held, alone) == pytest.approx(48)
     squares = {2: np.ones((5, 8), np.bool_)}
-    assert lower_bound(held, squares) == 12
+    assert lower_bound(held, squares) == pytest.approx(12)
     one_square = alone | {4: np.zeros((3, 6), np.bool_)}
     one_square[4][1, 2] = True
-    assert lower_bound(held, one_square) == 48 - 15
+    assert lower_bound(held, one_square) == pytest.approx(48 - 15)
+    assert lower_bound(held, {4: one_square[4]}) == np.inf
 
 
 def test_a_box_that_the_refined_method_makes_fits_by_the_bound_s_rules() -> None:
