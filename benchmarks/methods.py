@@ -1,8 +1,9 @@
 """Both methods on every difficulty, as docs/method.md has it.
 
-    python -m benchmarks.methods SEED [IMAGES]
+    python -m benchmarks.methods SEED[,SEED..] [IMAGES]
 
-Prints a table in Markdown. Seeds 1 and 2 were used for tuning.
+Prints a table in Markdown, over so many images of each seed. docs/method.md says which seeds were
+used for tuning.
 """
 
 from __future__ import annotations
@@ -49,12 +50,12 @@ def images_of(difficulty: Difficulty | None, seed: int, count: int) -> list[Emul
 
 def main() -> None:
     """Print the table."""
-    seed = int(sys.argv[1])
+    seeds = [int(seed) for seed in sys.argv[1].split(",")]
     count = int(sys.argv[2]) if len(sys.argv) > 2 else 60
     sys.stdout.write(f"| | {' | '.join(HEAD for _ in METHODS)} |\n")
     sys.stdout.write(f"| --- |{' ---: |' * 5 * len(METHODS)}\n")
     for difficulty in (None, *DIFFICULTIES):
-        images = images_of(difficulty, seed, count)
+        images = [made for seed in seeds for made in images_of(difficulty, seed, count)]
         sys.stdout.write(row(difficulty or "plain", images) + "\n")
         sys.stdout.flush()
 
