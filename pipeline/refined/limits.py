@@ -32,12 +32,13 @@ def max_error(outline: Outline, regions: Regions, pitch: int, params: RefinedPar
     """Bound the squared error of a box, in gray levels squared times cells.
 
     Where pixels are too few for a full lattice, more of the area lies at edges, and boxes have to
-    be smaller.
+    be smaller; where noise hides edges, too.
     """
     area = cv2.countNonZero(regions.labels)
     error = params.max_error * outline.brightness**2 * area / 1000.0
     if pitch <= FEW_PIXELS:
         error *= min(area / (FILLED * params.cells**2), 1.0) ** 1.5
+    error *= _calm(outline, params) ** 2
     if regions.phases == "all":
         error *= params.told
     if regions.nested or regions.phases == "more":
@@ -49,4 +50,9 @@ def share_left_out(outline: Outline, regions: Regions, params: RefinedParams) ->
     """Say what share of the particle may stay without boxes: less of it where noise hides edges."""
     if regions.phases == "more":
         return params.slivers
-    return max(params.rims * min(params.rim_noise / outline.noise, 1.0), params.slivers)
+    return max(params.rims * _calm(outline, params), params.slivers)
+
+
+def _calm(outline: Outline, params: RefinedParams) -> float:
+    """Say how much of an edge shows through the noise: 1 up to `calm`, less above it."""
+    return min(params.calm / outline.noise, 1.0)

@@ -54,8 +54,9 @@ class RefinedParams:
         boxes are for levels.
     rims : float
         The same where boxes are for phases; what is least of the particle is left out first.
-    rim_noise : float
-        Relative noise of a cell above which fewer rims are left out.
+    calm : float
+        Relative noise of a cell above which edges hide, so that fewer rims are left out and boxes
+        are smaller.
     outside : float
         Share of a box that may lie outside the particle.
 
@@ -82,7 +83,7 @@ class RefinedParams:
     missing_side: float = 0.5
     slivers: float = 0.003
     rims: float = 0.0135
-    rim_noise: float = 0.04
+    calm: float = 0.04
     outside: float = 0.01
 
     def __post_init__(self) -> None:
@@ -103,7 +104,7 @@ class RefinedParams:
         check_range("missing_side", self.missing_side, 0, 1)
         check_range("slivers", self.slivers, 0, 0.5)
         check_range("rims", self.rims, 0, 0.5)
-        check_range("rim_noise", self.rim_noise, 1e-6, 1)
+        check_range("calm", self.calm, 1e-6, 1)
         check_range("outside", self.outside, 0, 0.5)
 
 

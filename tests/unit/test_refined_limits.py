@@ -27,7 +27,7 @@ PARAMS = RefinedParams(
     missing_side=0.5,
     slivers=0.003,
     rims=0.0135,
-    rim_noise=0.04,
+    calm=0.04,
 )
 LABELS = np.ones((50, 40), np.uint8)
 
@@ -107,7 +107,9 @@ def test_boxes_may_vary_less_where_pixels_are_too_few_for_a_full_lattice() -> No
     assert max_error(outline(), regions("unknown"), 2, large) == pytest.approx(full)
 
 
-def test_fewer_rims_are_left_out_where_noise_hides_them() -> None:
+def test_boxes_are_smaller_and_fewer_rims_left_out_where_noise_hides_edges() -> None:
+    errors = [max_error(outline(noise), regions("all"), 5, PARAMS) for noise in (0.01, 0.04, 0.08)]
+    assert errors[1:] == pytest.approx([errors[0], errors[0] / 4])
     shares = [share_left_out(outline(noise), regions("all"), PARAMS) for noise in (0.04, 0.08, 1.0)]
     assert shares == pytest.approx([0.0135, 0.00675, 0.003])
     assert share_left_out(outline(0.01), regions("more"), PARAMS) == 0.003
