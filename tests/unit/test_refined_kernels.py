@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from pipeline.refined.basins import find_basins
 from pipeline.refined.cover import Limits, cover
 from pipeline.refined.edges import settle_edges, smooth_edges
-from pipeline.refined.inner import grow_inner
+from pipeline.refined.inner import FAR, FEWEST, OPEN, ROUNDS, grow_inner
 from pipeline.refined.lattice import cell_means
 
 LIMITS = Limits(
@@ -200,3 +201,63 @@ def test_regions_side_by_side_do_not_grow() -> None:
     grown, nested = grow_inner(labels, np.full(labels.shape, 0.1), 0.6)
     assert not nested
     assert np.array_equal(grown, labels)
+
+
+def depth_of_parts(
+    labels: NDArray[np.uint8],
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Number connected parts, and count those between each of them and the outside."""
+    parts = np.zeros(labels.shape, np.int64)
+    for label in range(1, int(labels.max()) + 1):
+        _, found = cv2.connectedComponents((labels == label).astype(np.uint8), connectivity=4)
+        parts = np.where(found > 0, found + parts.max(), parts)
+    outside = np.pad(labels, 1, mode="edge") == 0
+    at_edge = outside[:-2, 1:-1] | outside[2:, 1:-1] | outside[1:-1, :-2] | outside[1:-1, 2:]
+    area = np.bincount(parts.ravel())
+    edge = np.bincount(parts[at_edge], minlength=area.size)
+    depth = np.where(edge > OPEN * area, 1, FAR)
+    depth[0] = 0
+    for _ in range(area.size):
+        for y, x in np.argwhere(parts[1:, 1:]).tolist():
+            one = parts[y + 1, x + 1]
+            for other in (parts[y, x + 1], parts[y + 1, x]):
+                if other > 0:
+                    depth[one] = min(depth[one], depth[other] + 1)
+                    depth[other] = min(depth[other], depth[one] + 1)
+    return parts, np.where((area < FEWEST) | (depth == FAR), 0, depth)
+
+
+def reference_growth(
+    labels: NDArray[np.uint8], steepness: NDArray[np.float32], foot: float
+) -> NDArray[np.uint8]:
+    """Look at each cell of the lattice in each round."""
+    parts, depth_of = depth_of_parts(labels)
+    depth, highest = depth_of[parts], steepness.copy()
+    for step in range(ROUNDS):
+        before = labels.copy(), depth.copy(), highest.copy()
+        labels, depth, highest = labels.copy(), depth.copy(), highest.copy()
+        for y, x in np.argwhere(labels[1:-1, 1:-1]).tolist():
+            cell, best = (y + 1, x + 1), -1.0
+            for beside in ((y + 2, x + 1), (y, x + 1), (y + 1, x + 2), (y + 1, x)):
+                top = max(before[2][beside], steepness[cell])
+                steep = steepness[cell] >= (foot if step > 0 else 0.0) * top
+                if before[1][beside] > before[1][cell] and top > best and steep:
+                    best = float(top)
+                    labels[cell], depth[cell] = before[0][beside], before[1][beside]
+                    highest[cell] = top
+    return labels
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_inner_regions_grow_as_if_each_cell_were_looked_at(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    labels = disc(44, 26.0 - 2 * seed).astype(np.uint8)
+    for label, radius in enumerate((14.0, 10.0, 6.0), start=2):
+        labels[disc(44, radius)] = label
+    for y, x in rng.integers(0, 36, (6, 2)).tolist():
+        labels[y : y + 7, x : x + 5] = np.where(labels[y : y + 7, x : x + 5], y % 4 + 1, 0)
+    steepness = rng.random(labels.shape).astype(np.float32)
+    grown, nested = grow_inner(labels, steepness, 0.6)
+    assert nested
+    assert np.array_equal(grown, reference_growth(labels, steepness, 0.6))
+    assert not np.array_equal(grown, labels)
