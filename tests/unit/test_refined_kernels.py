@@ -163,6 +163,46 @@ def test_basins_fill_the_mask_and_nothing_else() -> None:
     assert set(np.unique(parts[mask])) == set(range(1, count + 1))
 
 
+def reference_basins(
+    cost: NDArray[np.uint8], mask: NDArray[np.bool_], rise: int, least: int
+) -> NDArray[np.int64]:
+    """Flood cell by cell, and write down of each basin all its cells."""
+    basins: dict[tuple[int, int], list[tuple[int, int]]] = {}
+    owner: dict[tuple[int, int], tuple[int, int]] = {}
+    for y, x in sorted(map(tuple, np.argwhere(mask).tolist()), key=lambda at: (cost[at], at)):
+        near = [at for at in ((y + 1, x), (y - 1, x), (y, x + 1), (y, x - 1)) if at in owner]
+        owner[y, x] = owner[min(near, key=lambda at: cost[at])] if near else (y, x)
+        basins.setdefault(owner[y, x], []).append((y, x))
+        for i, one in enumerate(near):
+            for other in near[:i]:
+                # of equally deep ones the larger stays
+                deep, shallow = sorted(
+                    (owner[one], owner[other]), key=lambda at: (cost[at], -len(basins[at]))
+                )
+                if deep == shallow:
+                    continue
+                if cost[shallow] > int(cost[y, x]) - rise or len(basins[shallow]) < least:
+                    for at in basins[shallow]:
+                        owner[at] = deep
+                    basins[deep] += basins.pop(shallow)
+    numbers: dict[tuple[int, int], int] = {}
+    labels = np.zeros(cost.shape, np.int64)
+    for y, x in np.argwhere(mask).tolist():
+        labels[y, x] = numbers.setdefault(owner[y, x], len(numbers) + 1)
+    return labels
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_basins_are_those_of_a_flood_that_writes_all_down(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    rough = cv2.GaussianBlur(rng.random((31, 27)), (0, 0), 1.0 + 0.3 * seed)
+    cost = np.round(255.0 * (rough - rough.min()) / np.ptp(rough)).astype(np.uint8)
+    mask = rng.random(cost.shape) < (0.7, 1.0)[seed % 2]
+    parts, count = find_basins(cost, mask, 20, 5)
+    assert np.array_equal(parts, reference_basins(cost, mask, 20, 5))
+    assert 1 < count < 100
+
+
 def test_a_cell_at_an_edge_goes_to_the_side_that_has_most_of_it() -> None:
     levels = np.full((11, 12), 10.0)
     levels[:, 6:] = 20.0
