@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from pipeline.kmeans import optimal_thresholds, optimal_thresholds_up_to
 from pipeline.refined.edges import AROUND, settle_edges, smooth_edges
 from pipeline.refined.orientation import Orientation, find_orientation
 from pipeline.refined.particle import _are_apart, _gains
-from pipeline.refined.regions import _are_even
+from pipeline.refined.regions import FLATTEST, FULL, STEPS, _are_even, _grouped, _levels, _steepness
 from pipeline.refined.slivers import without_slivers
 
 
@@ -173,3 +174,45 @@ def test_levels_are_even_that_spread_little_beside_what_they_are() -> None:
     histogram[:] = 0
     histogram[[1, 2]] = 10
     assert _are_even(histogram, np.array([0, 256]), 0.02)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 7), (5, 1), (13, 18), (40, 37)])
+def test_steepness_is_what_sobels_weights_give(shape: tuple[int, int]) -> None:
+    levels = np.random.default_rng(3).uniform(-1.0, 90.0, shape).astype(np.float32)
+    steepness, cost = _steepness(levels, 12.5)
+    rows, columns = shape
+    wide = np.pad(levels, 1, mode="edge")
+    for y in range(rows):
+        for x in range(columns):
+            near = wide[y : y + 3, x : x + 3]
+            a, b, c = near[0], near[1], near[2]
+            across = float(a[2] - a[0]) + 2.0 * float(b[2] - b[0]) + float(c[2]) - float(c[0])
+            down = float(c[0] - a[0]) + 2.0 * float(c[1] - a[1]) + float(c[2]) - float(a[2])
+            change = np.sqrt(across * across + down * down) / (8.0 * max(float(b[1]), 12.5))
+            assert steepness[y, x] == np.float32(change)
+            assert cost[y, x] == int(min(change * STEPS, 255.0))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_basins_are_grouped_by_their_levels(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    parts = blocks(seed, regions=9).astype(np.int32)
+    smooth = (20.0 * (parts % 4) + rng.uniform(10.0, 12.0, parts.shape)).astype(np.float32)
+    steepness = rng.random(parts.shape).astype(np.float32)
+    grey, histogram = _levels(parts, 8, (smooth, steepness), 60.0)
+    weights = 1.0 / (FLATTEST + steepness.astype(np.float64)) ** 2
+    for part in range(1, 9):
+        here = parts == part
+        level = np.average(smooth[here].astype(np.float64), weights=weights[here])
+        assert grey[part] == int(min(level * FULL / 60.0, 255.0))
+    area = np.bincount(parts.ravel())
+    assert np.array_equal(histogram, np.bincount(grey[1:], area[1:], minlength=256))
+
+    def ends(k: int) -> NDArray[np.int64]:
+        return np.array((0, *optimal_thresholds(histogram, k), 256))
+
+    k = next((k for k in range(1, 6) if _are_even(histogram, ends(k), 0.05)), 6)
+    labels = _grouped(parts, grey, histogram, optimal_thresholds_up_to(histogram, 6), 0.05)
+    expected = np.where(parts > 0, np.digitize(grey[parts], ends(k)[:-1]), 0)
+    assert np.array_equal(labels, expected)
+    assert labels.max() == k == 4
