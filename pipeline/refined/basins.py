@@ -79,9 +79,10 @@ def _flood(
     framed = _framed(cost)
     flat, stride = framed.ravel(), framed.shape[1]
     basins = np.zeros(flat.size, np.int32)
-    parents = np.zeros(order.size + 1, np.int32)
-    area = np.zeros(order.size + 1, np.int32)
-    bottom = np.zeros(order.size + 1, np.int32)
+    parents = np.empty(order.size + 1, np.int32)
+    area = np.empty(order.size + 1, np.int32)
+    bottom = np.empty(order.size + 1, np.int32)
+    parents[0] = 0
     roots = np.empty(4, np.int32)
     begun = 0
     for cell in order:
@@ -100,7 +101,7 @@ def _flood(
                 count += 1
         if count == 0:
             begun += 1
-            parents[begun], bottom[begun] = begun, flat[cell]
+            parents[begun], area[begun], bottom[begun] = begun, 0, flat[cell]
             home = begun
         basins[cell] = home
         area[home] += 1

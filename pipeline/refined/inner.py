@@ -58,9 +58,9 @@ def grow_inner(
     ones, others = _meetings(labels)
     if ones.size == 0:
         return labels.copy(), False
-    parts, parents = _parts(labels)
+    parts, parents, areas = _parts(labels)
     flat = parts.ravel()
-    depth = _depths(_areas(labels, parts, parents), parents, (flat[ones], flat[others]))
+    depth = _depths(areas, parents, (flat[ones], flat[others]))
     if depth.max() <= 1:
         return labels.copy(), False
     frontier = _shallower(flat, depth, (ones, others))
@@ -92,34 +92,81 @@ def _meetings(labels: NDArray[np.uint8]) -> tuple[Cells, Cells]:
 
 
 @compiled
-def _parts(labels: NDArray[np.uint8]) -> tuple[Parts, Parts]:
+def _parts(labels: NDArray[np.uint8]) -> tuple[Parts, Parts, tuple[Parts, Parts]]:
     """Give connected cells of a region numbers from 1, 0 outside; and each number its part.
 
-    One part may have several numbers; the lowest of them stands for it.
+    One part may have several numbers; the lowest of them stands for it. With it go the cells of
+    each part, and those of them at the particle's edge.
     """
     rows, columns = labels.shape
     parts = np.zeros((rows, columns), np.int32)
-    parents = np.zeros(labels.size + 1, np.int32)
+    parents = np.empty(labels.size + 1, np.int32)
+    area = np.empty(labels.size + 1, np.int32)
+    edge = np.empty(labels.size + 1, np.int32)
+    parents[0], area[0], edge[0] = 0, 0, 0
     count = 0
     for y in range(rows):
-        for x in range(columns):
-            label = labels[y, x]
-            if label == 0:
+        above, line, below = labels[max(y - 1, 0)], labels[y], labels[min(y + 1, rows - 1)]
+        end = 0
+        while end < columns:
+            start, end = end, _run_end(line, end)
+            if line[start] == 0:
                 continue
-            part = parts[y, x - 1] if x > 0 and labels[y, x - 1] == label else 0
-            if y > 0 and labels[y - 1, x] == label:
-                above = parts[y - 1, x]
-                if part > 0 and part != above:
-                    _unite(parents, part, above)
-                part = above
+            part = (
+                _part_above(parts[y - 1], above, (line[start], start, end), parents) if y > 0 else 0
+            )
             if part == 0:
                 count += 1
                 part = count
-                parents[part] = part
-            parts[y, x] = part
+                parents[part], area[part], edge[part] = part, 0, 0
+            parts[y, start:end] = part
+            area[part] += end - start
+            edge[part] += _at_edge((above, line, below), start, end)
     for part in range(1, count + 1):
         parents[part] = parents[parents[part]]
-    return parts, parents[: count + 1]
+        if parents[part] != part:
+            area[parents[part]] += area[part]
+            edge[parents[part]] += edge[part]
+    return parts, parents[: count + 1], (area[: count + 1], edge[: count + 1])
+
+
+@compiled
+def _run_end(line: NDArray[np.uint8], start: int) -> int:
+    """Say where another label begins."""
+    end = start + 1
+    while end < line.size and line[end] == line[start]:
+        end += 1
+    return end
+
+
+@compiled
+def _part_above(
+    parts: Parts, above: NDArray[np.uint8], run: tuple[int, int, int], parents: Parts
+) -> int:
+    """Find the part that a run of cells belongs to; 0 if it touches none of its label above."""
+    label, start, end = run
+    part = 0
+    for x in range(start, end):
+        if above[x] == label and parts[x] != part:
+            if part > 0:
+                _unite(parents, part, parts[x])
+            part = parts[x]
+    return part
+
+
+@compiled
+def _at_edge(
+    lines: tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]], start: int, end: int
+) -> int:
+    """Count the cells of a run that have the outside beside them."""
+    above, line, below = lines
+    count = 0
+    for x in range(start, end):
+        beside = (above[x] == 0) | (below[x] == 0)
+        beside |= (x == start) & (line[max(x - 1, 0)] == 0)
+        beside |= (x == end - 1) & (line[min(x + 1, line.size - 1)] == 0)
+        count += int(beside)
+    return count
 
 
 @compiled
@@ -130,24 +177,6 @@ def _unite(parents: Parts, one: int, other: int) -> None:
     while parents[other] != other:
         other = parents[other]
     parents[max(one, other)] = min(one, other)
-
-
-@compiled
-def _areas(labels: NDArray[np.uint8], parts: Parts, parents: Parts) -> tuple[Parts, Parts]:
-    """Count the cells of each part, and those of them at the particle's edge."""
-    rows, columns = parts.shape
-    area = np.zeros(parents.size, np.int32)
-    edge = np.zeros(parents.size, np.int32)
-    for y in range(rows):
-        above, line, below = labels[max(y - 1, 0)], labels[y], labels[min(y + 1, rows - 1)]
-        for x in range(columns):
-            if line[x] == 0:
-                continue
-            left, right = line[max(x - 1, 0)], line[min(x + 1, columns - 1)]
-            part = parents[parts[y, x]]
-            area[part] += 1
-            edge[part] += int(min(above[x], below[x], left, right) == 0)
-    return area, edge
 
 
 @compiled
