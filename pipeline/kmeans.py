@@ -37,10 +37,41 @@ def optimal_thresholds(histogram: NDArray[np.int64], k: int) -> tuple[int, ...]:
 
 
 @compiled
+def optimal_thresholds_up_to(histogram: NDArray[np.int64], most: int) -> NDArray[np.int64]:
+    """Do the same for each number of clusters up to `most`, or to as many as there are levels.
+
+    Parameters
+    ----------
+    histogram : ndarray, int64, (256,)
+        As above, not empty.
+    most : int
+        At least 1.
+
+    Returns
+    -------
+    ndarray, int64, (clusters, clusters - 1)
+        The first k - 1 numbers of row k - 1 are the thresholds of k clusters.
+    """
+    levels = np.flatnonzero(histogram)
+    most = min(most, levels.size)
+    starts = _best_starts(levels, histogram[levels], most)
+    thresholds = np.zeros((most, most - 1), np.int64)
+    for k in range(2, most + 1):
+        thresholds[k - 1, : k - 1] = levels[_last_starts(starts[:k])]
+    return thresholds
+
+
+@compiled
 def _optimal_starts(
     levels: NDArray[np.int64], counts: NDArray[np.int64], k: int
 ) -> NDArray[np.int64]:
-    """Return the index of the first level of clusters 1 .. k - 1.
+    """Return the index of the first level of clusters 1 .. k - 1."""
+    return _last_starts(_best_starts(levels, counts, k))
+
+
+@compiled
+def _best_starts(levels: NDArray[np.int64], counts: NDArray[np.int64], k: int) -> NDArray[np.int64]:
+    """Return where the last of up to k clusters starts best, for each end that it may have.
 
     Least squares about the means is most of sum(S * S / n) over clusters of n pixels with
     intensities summing to S. The squares are whole numbers below 2**53 and the quotients are
@@ -73,8 +104,15 @@ def _optimal_starts(
                     starts[clusters, end] = start
             better[end] = most
         best, better = better, best
+    return starts
+
+
+@compiled
+def _last_starts(starts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Follow the best starts back from the last level."""
+    k = starts.shape[0]
     thresholds = np.empty(k - 1, np.int64)
-    end = n
+    end = starts.shape[1] - 2
     for clusters in range(k - 1, 0, -1):
         end = starts[clusters, end]
         thresholds[clusters - 1] = end

@@ -6,12 +6,13 @@ level says which side has the larger part. Arrays are (row, column), in cells of
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.compiled import compiled
 
-from .bodies import Mask
 from .lattice import Levels, Numbers
 
 AROUND = 2
@@ -33,27 +34,18 @@ def settle_edges(labels: NDArray[np.uint8], levels: Levels) -> NDArray[np.uint8]
     ndarray, uint8, (rows, columns)
     """
     rows, columns = labels.shape
-    between = _between(labels)
-    settled = labels.copy()
-    near = np.empty(256, np.float64)
-    sums = np.empty((2, 256), np.float64)
-    counts = np.empty((2, 256), np.int32)
-    for y in range(rows):
-        for x in range(columns):
-            if not between[y, x]:
-                continue
-            _levels_near((labels, levels, between), (y, x), (sums, counts), near)
-            nearest = np.inf
-            for turn in range(5):
-                row = y + int(turn == 1) - int(turn == 2)
-                column = x + int(turn == 3) - int(turn == 4)
-                if not (0 <= row < rows and 0 <= column < columns) or labels[row, column] == 0:
-                    continue
-                off = abs(levels[y, x] - near[labels[row, column]])
-                if off < nearest:
-                    nearest = off
-                    settled[y, x] = labels[row, column]
-    return settled
+    stride = columns + 2 * AROUND
+    framed, around = _framed(labels).ravel(), _framed(levels).ravel()
+    kinds = _kinds(framed, stride)
+    settled = framed.copy()
+    sums = np.zeros(int(kinds.max()) + 1, np.float64)
+    counts = np.zeros(sums.size, np.int32)
+    for cell in range(kinds.size):
+        if kinds[cell] % 2 == 1:
+            _add_near(kinds, around, (cell, stride), (sums, counts))
+            settled[cell] = _most_alike(framed, around, (cell, stride), (sums, counts))
+    inside = settled.reshape(rows + 2 * AROUND, stride)
+    return inside[AROUND : AROUND + rows, AROUND : AROUND + columns].copy()
 
 
 @compiled
@@ -70,84 +62,134 @@ def smooth_edges(labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     ndarray, uint8, (rows, columns)
     """
     rows, columns = labels.shape
-    smoothed = labels.copy()
-    counts = np.zeros(256, np.int32)
+    lowest, middle, highest = _sorted_down(_widened(labels).ravel(), columns + 2)
+    medians = _medians(lowest, middle, highest).reshape(rows, columns + 2)
+    smoothed = np.empty(labels.shape, np.uint8)
     for y in range(rows):
         for x in range(columns):
-            here = labels[y, x]
-            if here == 0:
-                continue
-            alike = True
-            highest = here
-            for row in (max(y - 1, 0), y, min(y + 1, rows - 1)):
-                for column in (max(x - 1, 0), x, min(x + 1, columns - 1)):
-                    counts[labels[row, column]] += 1
-                    alike &= labels[row, column] == here
-                    highest = max(highest, labels[row, column])
-            if alike:
-                counts[here] = 0
-                continue
-            middle = _middle(counts, highest)
-            smoothed[y, x] = middle if middle > 0 else here
+            counts = (labels[y, x] > 0) & (medians[y, x] > 0)
+            smoothed[y, x] = medians[y, x] if counts else labels[y, x]
     return smoothed
 
 
 @compiled
-def _middle(counts: NDArray[np.int32], highest: int) -> int:
-    """Return the middle one of nine labels, of which these are the counts, and forget them."""
-    middle = -1
-    below = 0
-    for label in range(highest + 1):
-        below += counts[label]
-        counts[label] = 0
-        if middle < 0 and below > 4:
-            middle = label
-    return middle
-
-
-@compiled
-def _between(labels: NDArray[np.uint8]) -> Mask:
-    """Mark cells beside another region."""
-    rows, columns = labels.shape
-    between = np.zeros(labels.shape, np.bool_)
+def _framed(cells: NDArray[Any]) -> NDArray[Any]:
+    """Put `AROUND` cells of nothing around a lattice."""
+    rows, columns = cells.shape
+    framed = np.zeros((rows + 2 * AROUND, columns + 2 * AROUND), cells.dtype)
     for y in range(rows):
         for x in range(columns):
-            for row, column in ((y, x + 1), (y + 1, x)):
-                if row == rows or column == columns:
-                    continue
-                here, there = labels[y, x], labels[row, column]
-                if here > 0 and there > 0 and here != there:
-                    between[y, x] = between[row, column] = True
-    return between
+            framed[y + AROUND, x + AROUND] = cells[y, x]
+    return framed
 
 
 @compiled
-def _levels_near(
-    cells: tuple[NDArray[np.uint8], Levels, Mask],
+def _kinds(framed: NDArray[np.uint8], stride: int) -> NDArray[np.uint16]:
+    """Give each cell twice its label, and 1 more if it is beside another region."""
+    kinds = np.zeros(framed.size, np.uint16)
+    above, left, line = framed, framed[stride - 1 :], framed[stride:]
+    right, below, inner = framed[stride + 1 :], framed[2 * stride :], kinds[stride:]
+    for at in range(framed.size - 2 * stride):
+        here = line[at]
+        beside = (above[at] > 0) & (above[at] != here)
+        beside |= (left[at] > 0) & (left[at] != here)
+        beside |= (right[at] > 0) & (right[at] != here)
+        beside |= (below[at] > 0) & (below[at] != here)
+        inner[at] = np.uint16(2) * np.uint16(here) + np.uint16(beside & (here > 0))
+    return kinds
+
+
+@compiled
+def _add_near(
+    kinds: NDArray[np.uint16],
+    levels: Levels,
     place: tuple[int, int],
     totals: tuple[Numbers, NDArray[np.int32]],
-    near: Numbers,
 ) -> None:
-    """Average each region's cells near y, x: those away from its edge if there are any."""
-    labels, levels, between = cells
-    y, x = place
+    """Add up the levels of each kind of cells near a cell, which does not count itself."""
+    cell, stride = place
     sums, counts = totals
-    top, bottom = max(y - AROUND, 0), min(y + AROUND + 1, labels.shape[0])
-    left, right = max(x - AROUND, 0), min(x + AROUND + 1, labels.shape[1])
-    for row in range(top, bottom):
-        for column in range(left, right):
-            label = labels[row, column]
-            sums[0, label], sums[1, label] = 0.0, 0.0
-            counts[0, label], counts[1, label] = 0, 0
-    for row in range(top, bottom):
-        for column in range(left, right):
-            if row != y or column != x:
-                edge = int(between[row, column])
-                sums[edge, labels[row, column]] += levels[row, column]
-                counts[edge, labels[row, column]] += 1
-    for row in range(max(y - 1, 0), min(y + 2, labels.shape[0])):
-        for column in range(max(x - 1, 0), min(x + 2, labels.shape[1])):
-            label = labels[row, column]
-            edge = int(counts[0, label] == 0)
-            known = counts[edge, label] > 0
-            near[label] = sums[edge, label] / counts[edge, label] if known else np.inf
+    for kind in range(sums.size):
+        sums[kind], counts[kind] = 0.0, 0
+    own = kinds[cell]
+    # what is outside is not asked for
+    kinds[cell] = 0
+    for row in range(-AROUND, AROUND + 1):
+        for near in range(cell + row * stride - AROUND, cell + row * stride + AROUND + 1):
+            sums[kinds[near]] += levels[near]
+            counts[kinds[near]] += 1
+    kinds[cell] = own
+
+
+@compiled
+def _most_alike(
+    framed: NDArray[np.uint8],
+    levels: Levels,
+    place: tuple[int, int],
+    totals: tuple[Numbers, NDArray[np.int32]],
+) -> int:
+    """Choose the region whose level is nearest to a cell's: its own, or one beside it."""
+    cell, stride = place
+    own = int(framed[cell])
+    chosen, nearest = own, abs(levels[cell] - _level_near(own, totals))
+    for beside in (cell + stride, cell - stride, cell + 1, cell - 1):
+        label = int(framed[beside])
+        if label > 0 and label != own:
+            off = abs(levels[cell] - _level_near(label, totals))
+            if off < nearest:
+                chosen, nearest = label, off
+    return chosen
+
+
+@compiled
+def _level_near(label: int, totals: tuple[Numbers, NDArray[np.int32]]) -> float:
+    """Average a region's cells near by: those away from its edge if there are any."""
+    sums, counts = totals
+    kind = 2 * label + int(counts[2 * label] == 0)
+    return float(sums[kind] / counts[kind]) if counts[kind] > 0 else np.inf
+
+
+@compiled
+def _widened(labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Repeat the outermost cells beyond the border."""
+    rows, columns = labels.shape
+    wide = np.empty((rows + 2, columns + 2), np.uint8)
+    for y in range(rows + 2):
+        line = labels[min(max(y - 1, 0), rows - 1)]
+        for x in range(columns):
+            wide[y, x + 1] = line[x]
+        wide[y, 0], wide[y, columns + 1] = line[0], line[columns - 1]
+    return wide
+
+
+@compiled
+def _sorted_down(
+    wide: NDArray[np.uint8], stride: int
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]:
+    """Sort each three cells that lie below each other."""
+    size = wide.size - 2 * stride
+    lowest = np.empty(size, np.uint8)
+    middle = np.empty(size, np.uint8)
+    highest = np.empty(size, np.uint8)
+    line, below = wide[stride:], wide[2 * stride :]
+    for at in range(size):
+        less, more = min(wide[at], line[at]), max(wide[at], line[at])
+        lowest[at] = min(less, below[at])
+        middle[at] = max(less, min(more, below[at]))
+        highest[at] = max(more, below[at])
+    return lowest, middle, highest
+
+
+@compiled
+def _medians(
+    lowest: NDArray[np.uint8], middle: NDArray[np.uint8], highest: NDArray[np.uint8]
+) -> NDArray[np.uint8]:
+    """Find the middle one of each three sorted threes: the middle one of what may still be it."""
+    medians = np.zeros(lowest.size, np.uint8)
+    for at in range(lowest.size - 2):
+        low = max(lowest[at], lowest[at + 1], lowest[at + 2])
+        less, more = min(middle[at], middle[at + 1]), max(middle[at], middle[at + 1])
+        even = max(less, min(more, middle[at + 2]))
+        high = min(highest[at], highest[at + 1], highest[at + 2])
+        medians[at] = max(min(low, even), min(max(low, even), high))
+    return medians

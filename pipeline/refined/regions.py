@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.compiled import compiled
-from pipeline.kmeans import optimal_thresholds
+from pipeline.kmeans import optimal_thresholds_up_to
 
 from .basins import find_basins
 from .blur import blur
@@ -89,10 +89,9 @@ def find_regions(outline: Outline, n_elements: int | None, params: RefinedParams
     steepness, cost = _steepness(smooth, 0.2 * outline.brightness)
     rise = ceil(STEPS * max(params.rise, params.noise_rise * outline.noise))
     parts, count = find_basins(cost, outline.mask, rise, params.min_region)
-    levels, area = _levels(parts, count, smooth, steepness)
-    grey = np.clip(levels * (FULL / outline.brightness), 0.0, 255.0).astype(np.int64)
-    number = _numbers(grey, area, (n_elements or UNKNOWN) + 1, params.level_spread)
-    labels = number[parts]
+    grey, histogram = _levels(parts, count, (smooth, steepness), outline.brightness)
+    thresholds = optimal_thresholds_up_to(histogram, (n_elements or UNKNOWN) + 1)
+    labels = _grouped(parts, grey, histogram, thresholds, params.level_spread)
     labels = smooth_edges(settle_edges(labels, outline.levels))
     labels, nested = grow_inner(labels, steepness, params.foot)
     labels, k = _numbered(labels)
@@ -107,31 +106,55 @@ def _phases(k: int, n_elements: int | None) -> Phases:
 
 @compiled
 def _levels(
-    parts: NDArray[np.int32], count: int, smooth: Levels, steepness: Levels
-) -> tuple[Numbers, NDArray[np.int64]]:
-    """Average the level of each basin, its flattest cells above all; return its cells, too."""
+    parts: NDArray[np.int32], count: int, cells: tuple[Levels, Levels], brightness: float
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Average the level of each basin, its flattest cells above all; count cells by level, too."""
+    smooth, steepness = cells
     weights = np.zeros(count + 1, np.float64)
     levels = np.zeros(count + 1, np.float64)
     area = np.zeros(count + 1, np.int64)
     for y in range(parts.shape[0]):
         for x in range(parts.shape[1]):
             part = parts[y, x]
-            weight = 1.0 / (FLATTEST + steepness[y, x]) ** 2
-            weights[part] += weight
-            levels[part] += weight * smooth[y, x]
-            area[part] += 1
-    return levels[1:] / weights[1:], area[1:]
+            if part > 0:
+                weight = 1.0 / (FLATTEST + steepness[y, x]) ** 2
+                weights[part] += weight
+                levels[part] += weight * smooth[y, x]
+                area[part] += 1
+    scale = FULL / brightness
+    grey = np.zeros(count + 1, np.int64)
+    histogram = np.zeros(256, np.int64)
+    for part in range(1, count + 1):
+        grey[part] = int(min(max(levels[part] / weights[part] * scale, 0.0), 255.0))
+        histogram[grey[part]] += area[part]
+    return grey, histogram
 
 
-def _numbers(grey: NDArray[np.int64], area: NDArray[np.int64], most: int, spread: float) -> Labels:
-    """Give the basins numbers by level; that of what is outside comes first."""
-    numbers = np.ones(len(grey) + 1, np.uint8)
-    numbers[0] = 0
-    if len(grey) > 1:
-        histogram = np.bincount(grey, area, minlength=256).astype(np.int64)
-        for threshold in _thresholds(histogram, most, spread):
-            numbers[1:] += grey >= threshold
-    return numbers
+@compiled
+def _grouped(
+    parts: NDArray[np.int32],
+    grey: NDArray[np.int64],
+    histogram: NDArray[np.int64],
+    thresholds: NDArray[np.int64],
+    spread: float,
+) -> Labels:
+    """Group the basins by level, in as few groups as are even enough, and label their cells."""
+    ends = np.zeros(2, np.int64)
+    for k in range(1, thresholds.shape[0] + 1):
+        ends = np.zeros(k + 1, np.int64)
+        ends[1:k] = thresholds[k - 1, : k - 1]
+        ends[k] = 256
+        if _are_even(histogram, ends, spread):
+            break
+    numbers = np.zeros(grey.size, np.uint8)
+    for part in range(1, grey.size):
+        for start in ends[:-1]:
+            numbers[part] += np.uint8(grey[part] >= start)
+    labels = np.empty(parts.shape, np.uint8)
+    for y in range(parts.shape[0]):
+        for x in range(parts.shape[1]):
+            labels[y, x] = numbers[parts[y, x]]
+    return labels
 
 
 @compiled
@@ -165,41 +188,61 @@ def _steepness(levels: Levels, least: float) -> tuple[Levels, NDArray[np.uint8]]
         The same in steps.
     """
     rows, columns = levels.shape
+    stride = columns + 2
+    changes = np.zeros(rows * stride, np.float64)
+    _measure_changes(_widened(levels).ravel(), stride, least, changes[:-2])
     steepness = np.empty(levels.shape, np.float32)
     cost = np.empty(levels.shape, np.uint8)
     for y in range(rows):
-        above, below = levels[max(y - 1, 0)], levels[min(y + 1, rows - 1)]
-        line = levels[y]
+        line = changes[y * stride :]
         for x in range(columns):
-            left, right = max(x - 1, 0), min(x + 1, columns - 1)
-            across = (
-                above[right]
-                - above[left]
-                + 2.0 * (line[right] - line[left])
-                + below[right]
-                - below[left]
-            )
-            down = (
-                below[left]
-                - above[left]
-                + 2.0 * (below[x] - above[x])
-                + below[right]
-                - above[right]
-            )
-            change = np.sqrt(across * across + down * down) / (8.0 * max(line[x], least))
-            steepness[y, x] = change
-            cost[y, x] = np.uint8(min(change * STEPS, 255.0))
+            steepness[y, x] = line[x]
+        for x in range(columns):
+            cost[y, x] = np.uint8(np.int32(min(line[x] * STEPS, 255.0)))
     return steepness, cost
 
 
-def _thresholds(histogram: NDArray[np.int64], most: int, spread: float) -> tuple[int, ...]:
-    """Split the basins' levels in as few groups as are even enough, at most `most`."""
-    thresholds: tuple[int, ...] = ()
-    for k in range(1, most + 1):
-        thresholds = optimal_thresholds(histogram, k) if k > 1 else ()
-        if _are_even(histogram, np.array((0, *thresholds, 256)), spread):
-            break
-    return thresholds
+@compiled
+def _widened(levels: Levels) -> Levels:
+    """Repeat the outermost cells beyond the border."""
+    rows, columns = levels.shape
+    wide = np.empty((rows + 2, columns + 2), np.float32)
+    for y in range(rows + 2):
+        line = levels[min(max(y - 1, 0), rows - 1)]
+        for x in range(columns):
+            wide[y, x + 1] = line[x]
+        wide[y, 0], wide[y, columns + 1] = line[0], line[columns - 1]
+    return wide
+
+
+@compiled
+def _measure_changes(wide: Levels, stride: int, least: float, changes: Numbers) -> None:
+    """Go along all rows behind each other: so long a loop is a vector loop."""
+    above_left, above, above_right = wide, wide[1:], wide[2:]
+    left, middle, right = wide[stride:], wide[stride + 1 :], wide[stride + 2 :]
+    below_left, below, below_right = (
+        wide[2 * stride :],
+        wide[2 * stride + 1 :],
+        wide[2 * stride + 2 :],
+    )
+    for at in range(changes.size):
+        across = (
+            above_right[at]
+            - above_left[at]
+            + 2.0 * (right[at] - left[at])
+            + below_right[at]
+            - below_left[at]
+        )
+        down = (
+            below_left[at]
+            - above_left[at]
+            + 2.0 * (below[at] - above[at])
+            + below_right[at]
+            - above_right[at]
+        )
+        change = np.sqrt(across * across + down * down)
+        # the operator would ask of each divisor whether it is 0
+        changes[at] = np.true_divide(change, 8.0 * max(middle[at], least))
 
 
 @compiled

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from sklearn.cluster import KMeans
 
 from pipeline import ClusterParams, choose_k, cluster
-from pipeline.kmeans import optimal_thresholds
+from pipeline.kmeans import optimal_thresholds, optimal_thresholds_up_to
 from pipeline.peaks import count_peaks
 from tests.helpers import reference_cluster
 
@@ -90,6 +90,17 @@ def test_of_equally_good_splits_the_lowest_last_threshold_wins() -> None:
     assert optimal_thresholds(histogram, 2) == (20,)
     histogram[40] = 1
     assert optimal_thresholds(histogram, 3) == (20, 30)
+
+
+@pytest.mark.parametrize("levels", [1, 2, 5, 60, 256])
+def test_thresholds_of_each_number_of_clusters_are_those_found_one_by_one(levels: int) -> None:
+    rng = np.random.default_rng(levels)
+    histogram = np.zeros(256, np.int64)
+    histogram[rng.choice(256, levels, replace=False)] = rng.integers(1, 50, levels)
+    thresholds = optimal_thresholds_up_to(histogram, 9)
+    assert len(thresholds) == min(levels, 9)
+    for k in range(1, len(thresholds) + 1):
+        assert tuple(thresholds[k - 1, : k - 1].tolist()) == optimal_thresholds(histogram, k)
 
 
 @settings(max_examples=6, deadline=None)

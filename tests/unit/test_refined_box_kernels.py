@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pipeline.refined.edges import AROUND, _between, settle_edges, smooth_edges
+from pipeline.kmeans import optimal_thresholds, optimal_thresholds_up_to
+from pipeline.refined.edges import AROUND, settle_edges, smooth_edges
 from pipeline.refined.orientation import Orientation, find_orientation
 from pipeline.refined.particle import _are_apart, _gains
-from pipeline.refined.regions import _are_even
+from pipeline.refined.regions import FLATTEST, FULL, STEPS, _are_even, _grouped, _levels, _steepness
 from pipeline.refined.slivers import without_slivers
 
 
@@ -92,12 +93,21 @@ def test_those_are_left_out_that_hold_the_fewest_cells_and_tell_the_least(
     assert kept.tolist() == expected
 
 
+def between_regions(labels: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Mark cells beside another region."""
+    framed = np.pad(labels, 1)
+    beside = (framed[:-2, 1:-1], framed[2:, 1:-1], framed[1:-1, :-2], framed[1:-1, 2:])
+    other = [(label > 0) & (label != labels) for label in beside]
+    marked: NDArray[np.bool_] = np.logical_or.reduce(other) & (labels > 0)
+    return marked
+
+
 def level_near(
     labels: NDArray[np.uint8], levels: NDArray[np.float32], place: tuple[int, int, int]
 ) -> float:
     """Average a region's cells near y, x: those away from its edge if there are any."""
     y, x, label = place
-    between = _between(labels)
+    between = between_regions(labels)
     near = np.zeros(labels.shape, np.bool_)
     near[max(y - AROUND, 0) : y + AROUND + 1, max(x - AROUND, 0) : x + AROUND + 1] = True
     near[y, x] = False
@@ -109,13 +119,13 @@ def level_near(
     return float(sum(outer) / len(outer)) if outer else np.inf
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(5))
 def test_cells_at_an_edge_go_where_plain_words_send_them(seed: int) -> None:
-    labels = blocks(seed)
+    labels = blocks(seed, regions=4 if seed < 4 else 200)
     noise = np.random.default_rng(seed).normal(scale=0.6, size=labels.shape)
     levels = (labels + noise).astype(np.float32)
     expected = labels.copy()
-    for y, x in np.argwhere(_between(labels)).tolist():
+    for y, x in np.argwhere(between_regions(labels)).tolist():
         nearest = np.inf
         for row, column in ((y, x), (y + 1, x), (y - 1, x), (y, x + 1), (y, x - 1)):
             if not (0 <= row < labels.shape[0] and 0 <= column < labels.shape[1]):
@@ -164,3 +174,45 @@ def test_levels_are_even_that_spread_little_beside_what_they_are() -> None:
     histogram[:] = 0
     histogram[[1, 2]] = 10
     assert _are_even(histogram, np.array([0, 256]), 0.02)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 7), (5, 1), (13, 18), (40, 37)])
+def test_steepness_is_what_sobels_weights_give(shape: tuple[int, int]) -> None:
+    levels = np.random.default_rng(3).uniform(-1.0, 90.0, shape).astype(np.float32)
+    steepness, cost = _steepness(levels, 12.5)
+    rows, columns = shape
+    wide = np.pad(levels, 1, mode="edge")
+    for y in range(rows):
+        for x in range(columns):
+            near = wide[y : y + 3, x : x + 3]
+            a, b, c = near[0], near[1], near[2]
+            across = float(a[2] - a[0]) + 2.0 * float(b[2] - b[0]) + float(c[2]) - float(c[0])
+            down = float(c[0] - a[0]) + 2.0 * float(c[1] - a[1]) + float(c[2]) - float(a[2])
+            change = np.sqrt(across * across + down * down) / (8.0 * max(float(b[1]), 12.5))
+            assert steepness[y, x] == np.float32(change)
+            assert cost[y, x] == int(min(change * STEPS, 255.0))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_basins_are_grouped_by_their_levels(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    parts = blocks(seed, regions=9).astype(np.int32)
+    smooth = (20.0 * (parts % 4) + rng.uniform(10.0, 12.0, parts.shape)).astype(np.float32)
+    steepness = rng.random(parts.shape).astype(np.float32)
+    grey, histogram = _levels(parts, 8, (smooth, steepness), 60.0)
+    weights = 1.0 / (FLATTEST + steepness.astype(np.float64)) ** 2
+    for part in range(1, 9):
+        here = parts == part
+        level = np.average(smooth[here].astype(np.float64), weights=weights[here])
+        assert grey[part] == int(min(level * FULL / 60.0, 255.0))
+    area = np.bincount(parts.ravel())
+    assert np.array_equal(histogram, np.bincount(grey[1:], area[1:], minlength=256))
+
+    def ends(k: int) -> NDArray[np.int64]:
+        return np.array((0, *optimal_thresholds(histogram, k), 256))
+
+    k = next((k for k in range(1, 6) if _are_even(histogram, ends(k), 0.05)), 6)
+    labels = _grouped(parts, grey, histogram, optimal_thresholds_up_to(histogram, 6), 0.05)
+    expected = np.where(parts > 0, np.digitize(grey[parts], ends(k)[:-1]), 0)
+    assert np.array_equal(labels, expected)
+    assert labels.max() == k == 4

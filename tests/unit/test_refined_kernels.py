@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from pipeline.refined.basins import find_basins
 from pipeline.refined.cover import Limits, cover
 from pipeline.refined.edges import settle_edges, smooth_edges
-from pipeline.refined.inner import grow_inner
+from pipeline.refined.inner import FAR, FEWEST, OPEN, ROUNDS, grow_inner
 from pipeline.refined.lattice import cell_means
 
 LIMITS = Limits(
@@ -162,6 +163,46 @@ def test_basins_fill_the_mask_and_nothing_else() -> None:
     assert set(np.unique(parts[mask])) == set(range(1, count + 1))
 
 
+def reference_basins(
+    cost: NDArray[np.uint8], mask: NDArray[np.bool_], rise: int, least: int
+) -> NDArray[np.int64]:
+    """Flood cell by cell, and write down of each basin all its cells."""
+    basins: dict[tuple[int, int], list[tuple[int, int]]] = {}
+    owner: dict[tuple[int, int], tuple[int, int]] = {}
+    for y, x in sorted(map(tuple, np.argwhere(mask).tolist()), key=lambda at: (cost[at], at)):
+        near = [at for at in ((y + 1, x), (y - 1, x), (y, x + 1), (y, x - 1)) if at in owner]
+        owner[y, x] = owner[min(near, key=lambda at: cost[at])] if near else (y, x)
+        basins.setdefault(owner[y, x], []).append((y, x))
+        for i, one in enumerate(near):
+            for other in near[:i]:
+                # of equally deep ones the larger stays
+                deep, shallow = sorted(
+                    (owner[one], owner[other]), key=lambda at: (cost[at], -len(basins[at]))
+                )
+                if deep == shallow:
+                    continue
+                if cost[shallow] > int(cost[y, x]) - rise or len(basins[shallow]) < least:
+                    for at in basins[shallow]:
+                        owner[at] = deep
+                    basins[deep] += basins.pop(shallow)
+    numbers: dict[tuple[int, int], int] = {}
+    labels = np.zeros(cost.shape, np.int64)
+    for y, x in np.argwhere(mask).tolist():
+        labels[y, x] = numbers.setdefault(owner[y, x], len(numbers) + 1)
+    return labels
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_basins_are_those_of_a_flood_that_writes_all_down(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    rough = cv2.GaussianBlur(rng.random((31, 27)), (0, 0), 1.0 + 0.3 * seed)
+    cost = np.round(255.0 * (rough - rough.min()) / np.ptp(rough)).astype(np.uint8)
+    mask = rng.random(cost.shape) < (0.7, 1.0)[seed % 2]
+    parts, count = find_basins(cost, mask, 20, 5)
+    assert np.array_equal(parts, reference_basins(cost, mask, 20, 5))
+    assert 1 < count < 100
+
+
 def test_a_cell_at_an_edge_goes_to_the_side_that_has_most_of_it() -> None:
     levels = np.full((11, 12), 10.0)
     levels[:, 6:] = 20.0
@@ -200,3 +241,63 @@ def test_regions_side_by_side_do_not_grow() -> None:
     grown, nested = grow_inner(labels, np.full(labels.shape, 0.1), 0.6)
     assert not nested
     assert np.array_equal(grown, labels)
+
+
+def depth_of_parts(
+    labels: NDArray[np.uint8],
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Number connected parts, and count those between each of them and the outside."""
+    parts = np.zeros(labels.shape, np.int64)
+    for label in range(1, int(labels.max()) + 1):
+        _, found = cv2.connectedComponents((labels == label).astype(np.uint8), connectivity=4)
+        parts = np.where(found > 0, found + parts.max(), parts)
+    outside = np.pad(labels, 1, mode="edge") == 0
+    at_edge = outside[:-2, 1:-1] | outside[2:, 1:-1] | outside[1:-1, :-2] | outside[1:-1, 2:]
+    area = np.bincount(parts.ravel())
+    edge = np.bincount(parts[at_edge], minlength=area.size)
+    depth = np.where(edge > OPEN * area, 1, FAR)
+    depth[0] = 0
+    for _ in range(area.size):
+        for y, x in np.argwhere(parts[1:, 1:]).tolist():
+            one = parts[y + 1, x + 1]
+            for other in (parts[y, x + 1], parts[y + 1, x]):
+                if other > 0:
+                    depth[one] = min(depth[one], depth[other] + 1)
+                    depth[other] = min(depth[other], depth[one] + 1)
+    return parts, np.where((area < FEWEST) | (depth == FAR), 0, depth)
+
+
+def reference_growth(
+    labels: NDArray[np.uint8], steepness: NDArray[np.float32], foot: float
+) -> NDArray[np.uint8]:
+    """Look at each cell of the lattice in each round."""
+    parts, depth_of = depth_of_parts(labels)
+    depth, highest = depth_of[parts], steepness.copy()
+    for step in range(ROUNDS):
+        before = labels.copy(), depth.copy(), highest.copy()
+        labels, depth, highest = labels.copy(), depth.copy(), highest.copy()
+        for y, x in np.argwhere(labels[1:-1, 1:-1]).tolist():
+            cell, best = (y + 1, x + 1), -1.0
+            for beside in ((y + 2, x + 1), (y, x + 1), (y + 1, x + 2), (y + 1, x)):
+                top = max(before[2][beside], steepness[cell])
+                steep = steepness[cell] >= (foot if step > 0 else 0.0) * top
+                if before[1][beside] > before[1][cell] and top > best and steep:
+                    best = float(top)
+                    labels[cell], depth[cell] = before[0][beside], before[1][beside]
+                    highest[cell] = top
+    return labels
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_inner_regions_grow_as_if_each_cell_were_looked_at(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    labels = disc(44, 26.0 - 2 * seed).astype(np.uint8)
+    for label, radius in enumerate((14.0, 10.0, 6.0), start=2):
+        labels[disc(44, radius)] = label
+    for y, x in rng.integers(0, 36, (6, 2)).tolist():
+        labels[y : y + 7, x : x + 5] = np.where(labels[y : y + 7, x : x + 5], y % 4 + 1, 0)
+    steepness = rng.random(labels.shape).astype(np.float32)
+    grown, nested = grow_inner(labels, steepness, 0.6)
+    assert nested
+    assert np.array_equal(grown, reference_growth(labels, steepness, 0.6))
+    assert not np.array_equal(grown, labels)
