@@ -22,6 +22,9 @@ TAKEN = 255
 BLOCK = 64
 """Squares whose contacts are compared at once."""
 
+FEW = 16
+"""If less than one in so many places has a square, each is measured by itself."""
+
 Table = NDArray[np.int32] | Numbers
 """Sums over all that lies to the left and above."""
 
@@ -118,8 +121,39 @@ def _find_whole(room: Room, size: int, max_error: float, contact: NDArray[np.int
     if count <= 0:
         return
     fits = _free_and_whole(room, size, count)
-    _drop_uneven(room, size, max_error, fits)
-    _measure_contact(free, size, fits, contact)
+    if _marked(fits) * FEW < count:
+        _measure_few(room, size, max_error, fits, contact)
+    else:
+        _drop_uneven(room, size, max_error, fits)
+        _measure_contact(free, size, fits, contact)
+
+
+@compiled
+def _marked(fits: NDArray[np.uint8]) -> int:
+    """Count the marks."""
+    marked = np.int64(0)
+    for at in range(fits.size):
+        marked += np.int64(fits[at])
+    return int(marked)
+
+
+@compiled
+def _measure_few(
+    room: Room,
+    size: int,
+    max_error: float,
+    fits: NDArray[np.uint8],
+    contact: NDArray[np.int16],
+) -> None:
+    """Do what `_drop_uneven` and `_measure_contact` do, one marked square after the other."""
+    free = room[0]
+    stride = free.shape[1]
+    for at in range(fits.size):
+        if fits[at]:
+            x, y = at // stride, at % stride
+            square = (x, y, size)
+            if not _is_uneven(room, square, size * size, max_error):
+                contact[at] = _contact(free, square, int(free[x + 1, y + 1]))
 
 
 @compiled
@@ -391,7 +425,7 @@ def _singles(free: NDArray[np.uint8], taken: Taken, found: int) -> int:
         labels = free[x]
         for y in range(1, labels.size - 1):
             label = labels[y]
-            if np.uint8(label - 1) < TAKEN - 1:
+            if 0 < label < TAKEN:
                 boxes[found, 0], boxes[found, 1], boxes[found, 2] = x - 1, y - 1, 1
                 regions[found] = label
                 held[found] = 1
