@@ -382,7 +382,8 @@ def _touch_whole(
 ) -> None:
     """Let the squares on two sides of one that is taken next touch the cells they share.
 
-    All are of one region. A place beyond an end of a column is in another, where none fits.
+    It is right where both are of one region; `_touch_again` is for all others. A place beyond an
+    end of a column is in another, where none fits.
     """
     at, size = square
     aside, along = steps
@@ -400,9 +401,10 @@ def _touch_whole(
 
 @compiled
 def _touch_again(room: Room, square: tuple[int, int, int], contact: NDArray[np.int16]) -> None:
-    """Measure again what squares of this size touch that lie beside the one just taken."""
+    """Measure again what squares touch beside the one just taken, unless both are of one region."""
     stride = room[0].shape[1]
     x, y, size = square
+    is_whole = room[1][x + 1, y + 1] >= size
     for off in range(1 - size, size):
         for column, row in (
             (x - size, y + off),
@@ -411,7 +413,9 @@ def _touch_again(room: Room, square: tuple[int, int, int], contact: NDArray[np.i
             (x + off, y + size),
         ):
             at = column * stride + row
-            if min(column, row) >= 0 and contact[at] >= 0:
+            if min(column, row) < 0 or contact[at] < 0:
+                continue
+            if not is_whole or room[1][column + 1, row + 1] < size:
                 beside = (column, row, size)
                 region = _inside_and_region(room, beside)[1]
                 contact[at] = _contact(room[0], beside, region)
