@@ -1,6 +1,8 @@
-"""Room for squares: how large one may be from each cell on.
+"""Room for squares: what is looked up of a particle again and again while it is covered.
 
-Arrays are [x, y], in cells of the particle's lattice: they are looked at down each column.
+Arrays are [x, y], in cells of the particle's lattice, because y goes first. All are one cell wider
+on each side than what they are of, and lie in memory column after column: a step down is 1, a step
+aside the length of a column, and what is the same for all cells goes over all at once.
 """
 
 from __future__ import annotations
@@ -12,121 +14,103 @@ from pipeline.compiled import compiled
 
 from .lattice import Levels, Numbers
 
-Room = tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int16]]
-"""Sums of each region's cells, (regions + 1, columns + 1, rows + 1), over all that lies to the left
-and above; cells where a square of two or more may begin, (N, 2), x and y; how large it may be."""
+TAKEN = 255
+"""Stands for a region where a square lies already, and all around the lattice."""
+
+Room = tuple[NDArray[np.uint8], NDArray[np.int16], NDArray[np.int32], Numbers, Numbers]
+"""Labels in a frame of `TAKEN`, which saves looking for ends; the largest square from each of these
+cells on that is all of one region; and, over all that lies to the left and above, sums of each
+region's cells (regions + 1 tables, or none), of levels, and of squared levels."""
 
 
 @compiled
 def find_room(
-    labels: NDArray[np.uint8], levels: Levels, most: int, shares: tuple[float, float, float]
+    labels: NDArray[np.uint8],
+    levels: Levels,
+    window: tuple[int, int, int, int],
+    most: int,
+    mixed: bool,
 ) -> Room:
-    """Find where squares may begin, and how large they may be for what varies within them.
+    """Lay out what squares are looked for in.
 
     Parameters
     ----------
     labels : ndarray, uint8, (rows, columns)
         0 outside, regions from 1.
     levels : ndarray, float32, (rows, columns)
+    window : (x, y, columns, rows)
+        Where squares may lie; it holds all of the particle.
     most : int
         Largest side.
-    shares : (outside, impurity, max_error)
-        As in `Limits`; the impurity is not looked at.
+    mixed : bool
+        Whether each region's cells are counted, for squares that hold more than one.
     """
-    cells, sums, squares = _tables(labels, levels)
-    starts, even = _starts(_even((cells[0], sums, squares), most, shares))
-    return cells, starts, even
-
-
-@compiled
-def _even(
-    tables: tuple[NDArray[np.int32], Numbers, Numbers],
-    most: int,
-    shares: tuple[float, float, float],
-) -> NDArray[np.int16]:
-    """Find the largest square from each cell on that keeps within the error.
-
-    What is within a square leaves no larger error, and holds no more cells outside, so that one
-    step aside or down makes the square smaller by one at most.
-    """
-    outside, sums, squares = tables
-    columns, rows = sums.shape[0] - 1, sums.shape[1] - 1
-    most_outside = shares[0] * most * most
-    max_error = shares[2]
-    even = np.empty((columns, rows), np.int16)
-    for x in range(columns):
-        for y in range(rows):
-            size = 1
-            if y > 0:
-                size = max(size, even[x, y - 1] - 1)
-            if x > 0:
-                size = max(size, even[x - 1, y] - 1)
-                if y > 0:
-                    size = max(size, even[x - 1, y - 1] - 1)
-            last = min(most, rows - y, columns - x)
-            while size < last:
-                next_x, next_y = x + size + 1, y + size + 1
-                left_out = (
-                    outside[next_x, next_y]
-                    - outside[x, next_y]
-                    - outside[next_x, y]
-                    + outside[x, y]
-                )
-                if left_out > most_outside:
-                    break
-                total = sums[next_x, next_y] - sums[x, next_y] - sums[next_x, y] + sums[x, y]
-                square = (
-                    squares[next_x, next_y]
-                    - squares[x, next_y]
-                    - squares[next_x, y]
-                    + squares[x, y]
-                )
-                inside = (size + 1) * (size + 1) - left_out
-                if inside > 0 and square * inside - total * total > max_error * inside:
-                    break
-                size += 1
-            even[x, y] = size
-    return even
-
-
-@compiled
-def _starts(even: NDArray[np.int16]) -> tuple[NDArray[np.int32], NDArray[np.int16]]:
-    """List the cells where a square of two or more may begin, x and y, and how large it may be."""
-    columns, rows = even.shape
-    starts = np.empty((columns * rows, 2), np.int32)
-    sizes = np.empty(columns * rows, np.int16)
-    count = 0
-    for x in range(columns):
-        for y in range(rows):
-            starts[count, 0], starts[count, 1] = x, y
-            sizes[count] = even[x, y]
-            count += int(even[x, y] > 1)
-    return starts[:count], sizes[:count]
-
-
-@compiled
-def _tables(
-    labels: NDArray[np.uint8], levels: Levels
-) -> tuple[NDArray[np.int32], Numbers, Numbers]:
-    """Sum over all that lies to the left and above: cells of each region; levels, squares."""
-    rows, columns = labels.shape
-    count = int(labels.max())
-    cells = np.zeros((count + 1, columns + 1, rows + 1), np.int32)
-    sums = np.zeros((columns + 1, rows + 1), np.float64)
-    squares = np.zeros((columns + 1, rows + 1), np.float64)
+    left, top, columns, rows = window
+    free = np.full((columns + 2, rows + 2), TAKEN, np.uint8)
+    sums = np.zeros((columns + 2, rows + 2), np.float64)
+    squares = np.zeros((columns + 2, rows + 2), np.float64)
     for x in range(columns):
         first = 0.0
         second = 0.0
         for y in range(rows):
-            level = np.float64(levels[y, x]) if labels[y, x] > 0 else 0.0
+            label = labels[top + y, left + x]
+            free[x + 1, y + 1] = label
+            level = np.float64(levels[top + y, left + x]) if label > 0 else 0.0
             first += level
             second += level * level
             sums[x + 1, y + 1] = sums[x, y + 1] + first
             squares[x + 1, y + 1] = squares[x, y + 1] + second
-        for region in range(count + 1):
-            before, here = cells[region, x], cells[region, x + 1]
-            so_far = np.int32(0)
-            for y in range(rows):
-                so_far += np.int32(labels[y, x] == region)
-                here[y + 1] = before[y + 1] + so_far
-    return cells, sums, squares
+    cells = np.zeros((int(labels.max()) + 1 if mixed else 0, columns + 2, rows + 2), np.int32)
+    for region in range(cells.shape[0]):
+        _count(free, region, cells[region])
+    return free, _whole(free, most), cells, sums, squares
+
+
+@compiled
+def _count(free: NDArray[np.uint8], region: int, cells: NDArray[np.int32]) -> None:
+    """Sum a region's cells over all that lies to the left and above."""
+    columns, rows = free.shape[0] - 2, free.shape[1] - 2
+    for x in range(columns):
+        before, here, labels = cells[x], cells[x + 1], free[x + 1]
+        so_far = np.int32(0)
+        for y in range(1, rows + 1):
+            so_far += np.int32(labels[y] == region)
+            here[y] = before[y] + so_far
+
+
+@compiled
+def _whole(free: NDArray[np.uint8], most: int) -> NDArray[np.int16]:
+    """Find the largest square from each cell on that is all of one region, up to `most`.
+
+    Four squares that lie a step apart, each all of one region, make one that is larger by a cell.
+    """
+    stride = free.shape[1]
+    count = free.size - stride - 1
+    labels = free.reshape(free.size)
+    sides = np.zeros(free.shape, np.int16)
+    side = sides.reshape(free.size)
+    this = np.zeros(free.size, np.uint8)
+    larger = np.zeros(free.size, np.uint8)
+    below, aside, across = labels[1:], labels[stride:], labels[stride + 1 :]
+    for at in range(count):
+        here = labels[at]
+        inside = np.uint8((here != 0) & (here != TAKEN))
+        this[at] = inside
+        side[at] = inside
+        larger[at] = inside & (here == below[at]) & (here == aside[at]) & (here == across[at])
+    for _ in range(2, most + 1):
+        this, larger = larger, this
+        if not this.any():
+            break
+        for at in range(count):
+            side[at] += this[at]
+        _grow(this, stride, larger)
+    return sides
+
+
+@compiled
+def _grow(this: NDArray[np.uint8], stride: int, larger: NDArray[np.uint8]) -> None:
+    """Mark where a square that is larger by a cell begins."""
+    below, aside, across = this[1:], this[stride:], this[stride + 1 :]
+    for at in range(this.size - stride - 1):
+        larger[at] = this[at] & below[at] & aside[at] & across[at]

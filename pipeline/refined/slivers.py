@@ -20,6 +20,7 @@ Cells = tuple[NDArray[np.uint8], Levels]
 """Labels, 0 outside the particle, and levels, (rows, columns)."""
 
 
+@compiled
 def without_slivers(squares: Squares, cells: Cells, spare: int, rims_first: bool) -> Mask:
     """Leave out the squares that hold the fewest cells, `spare` in all.
 

@@ -14,6 +14,8 @@ from pipeline.refined.cover import Limits, cover
 from pipeline.refined.edges import settle_edges, smooth_edges
 from pipeline.refined.inner import FAR, FEWEST, OPEN, ROUNDS, grow_inner
 from pipeline.refined.lattice import cell_means
+from pipeline.refined.room import TAKEN, find_room
+from pipeline.refined.squares import may_be_mixed
 
 LIMITS = Limits(
     least=1, most=9, outside=0.01, impurity=0.03, max_error=40.0, left_out=0.0, rims_first=True
@@ -114,19 +116,86 @@ def reference_cover(
     return boxes
 
 
+def as_in_reference(
+    labels: NDArray[np.uint8], levels: NDArray[np.float32], limits: Limits
+) -> list[list[int]]:
+    """Cover, and compare: the same squares in the same order, single ones down each column."""
+    boxes, regions = cover(labels, levels, limits)
+    expected = reference_cover(labels, levels.astype(np.float64), limits)
+    larger = [box for box in expected if box[2] > 1]
+    assert boxes.tolist() == larger + sorted(box for box in expected if box[2] == 1)
+    for (left, top, size), region in zip(boxes.tolist(), regions.tolist(), strict=True):
+        there = labels[top : top + size, left : left + size]
+        assert region == np.bincount(there[there > 0]).argmax()
+    return expected
+
+
 @pytest.mark.parametrize("seed", range(3))
-def test_squares_are_those_that_a_search_of_every_place_finds(seed: int) -> None:
+@pytest.mark.parametrize("impurity", [0.01, 0.1, 0.3])
+def test_squares_are_those_that_a_search_of_every_place_finds(seed: int, impurity: float) -> None:
     rng = np.random.default_rng(seed)
     y, x = np.mgrid[:20, :22]
     labels = np.where(disc(22, 9.5)[:20], 1 + (x + y > 19 + 2 * seed), 0).astype(np.uint8)
     levels = 10.0 * labels + 0.3 * x + rng.normal(size=labels.shape)
-    limits = replace(LIMITS, impurity=0.1)
-    boxes, regions = cover(labels, levels, limits)
-    expected = reference_cover(labels, levels, limits)
-    assert sorted(boxes.tolist()) == sorted(expected)
-    for (left, top, size), region in zip(boxes.tolist(), regions.tolist(), strict=True):
-        there = labels[top : top + size, left : left + size]
-        assert region == np.bincount(there[there > 0]).argmax()
+    as_in_reference(labels, levels.astype(np.float32), replace(LIMITS, impurity=impurity))
+
+
+@pytest.mark.parametrize("place", [(0, 0), (9, 14), (4, 3)])
+def test_squares_may_lie_beyond_the_particle_but_not_beyond_the_lattice(
+    place: tuple[int, int],
+) -> None:
+    top, left = place
+    labels = np.zeros((20, 26), np.uint8)
+    labels[top : top + 11, left : left + 12] = 1
+    labels[top + 3 : top + 6, left + 4 : left + 9] = 2
+    levels = np.random.default_rng(1).normal(size=labels.shape).astype(np.float32)
+    limits = replace(LIMITS, least=3, outside=0.4, impurity=0.2)
+    boxes = np.array(as_in_reference(labels, levels, limits))
+    x, y, size = boxes.T
+    beyond = (x < left) | (y < top) | (x + size > left + 12) | (y + size > top + 11)
+    assert beyond.any()
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 9), (7, 1), (2, 70), (70, 3)])
+def test_squares_may_fill_all_of_a_lattice(shape: tuple[int, int]) -> None:
+    labels = np.ones(shape, np.uint8)
+    levels = np.zeros(shape, np.float32)
+    as_in_reference(labels, levels, LIMITS)
+    boxes, regions = cover(0 * labels, levels, LIMITS)
+    assert (len(boxes), len(regions)) == (0, 0)
+
+
+@pytest.mark.parametrize("most", [1, 3, 30])
+def test_room_is_for_the_largest_square_of_one_region_and_sums_go_over_what_is_before(
+    most: int,
+) -> None:
+    rng = np.random.default_rng(3)
+    labels = rng.integers(0, 3, (5, 6)).astype(np.uint8).repeat(4, 0).repeat(3, 1)
+    levels = rng.normal(size=labels.shape).astype(np.float32)
+    free, whole, cells, sums, squares = find_room(labels, levels, (2, 1, 14, 17), most, True)
+    there, known = labels[1:18, 2:16], np.where(labels > 0, levels, 0.0)[1:18, 2:16]
+    assert np.array_equal(free, np.pad(there.T, 1, constant_values=TAKEN))
+    for x, y in np.ndindex(14, 17):
+        sides = [
+            side
+            for side in range(1, min(14 - x, 17 - y, most) + 1)
+            if there[y, x] and (there[y : y + side, x : x + side] == there[y, x]).all()
+        ]
+        assert whole[x + 1, y + 1] == max(sides, default=0)
+        assert sums[x, y] == pytest.approx(known[:y, :x].sum(dtype=float), abs=1e-9)
+        assert squares[x, y] == pytest.approx((known[:y, :x].astype(float) ** 2).sum(), abs=1e-9)
+        counts = [np.count_nonzero(there[:y, :x] == region) for region in range(3)]
+        assert cells[:, x, y].tolist() == counts
+    assert find_room(labels, levels, (2, 1, 14, 17), most, False)[2].size == 0
+
+
+@pytest.mark.parametrize(("outside", "impurity"), [(0.01, 0.01), (0.01, 0.1), (0.2, 0.0), (0, 0)])
+def test_a_square_may_be_mixed_from_the_size_on_at_which_a_cell_is_a_small_share(
+    outside: float, impurity: float
+) -> None:
+    for size in range(1, 40):
+        whole = max(outside, impurity) * size**2 + 1e-9 < 1
+        assert may_be_mixed(size, outside, impurity) != whole
 
 
 def test_slivers_are_left_out_as_long_as_enough_is_covered() -> None:
