@@ -74,8 +74,7 @@ def lay_lattice(mask: Mask, scene: Scene, controls: Controls) -> Lattice:
     left, top, across, down = cv2.boundingRect(mask.view(np.uint8))
     longer = max(across, down) * frame.pitch
     pitch = min(max(ceil(longer / cells), 1), 2 * frame.pitch)
-    while pitch > 1 and max(ceil(sides[0] / pitch), 1) > sides[1] // pitch:
-        pitch -= 1
+    pitch = _fitting_pitch(pitch, sides, min(5 * pitch // 4, 2 * frame.pitch))
     around = AROUND + ceil(controls.margin_px / frame.pitch)
     x0, x1 = _widened((left, left + across), around, (mask.shape[1], frame.pitch, width))
     y0, y1 = _widened((top, top + down), around, (mask.shape[0], frame.pitch, height))
@@ -84,6 +83,14 @@ def lay_lattice(mask: Mask, scene: Scene, controls: Controls) -> Lattice:
     x = x1 - columns * pitch if x1 == width else x0
     y = y1 - rows * pitch if y1 == height else y0
     return Lattice(x=x, y=y, rows=rows, columns=columns, pitch=pitch)
+
+
+def _fitting_pitch(pitch: int, sides: tuple[float, float], most: int) -> int:
+    """Find the next pitch of which a box of whole cells has a side that is asked for; 1 if none."""
+    for near in sorted(range(1, most + 1), key=lambda other: abs(other - pitch)):
+        if max(ceil(sides[0] / near), 1) * near <= sides[1]:
+            return near
+    return 1
 
 
 def _widened(seen: tuple[int, int], around: int, line: tuple[int, int, int]) -> tuple[int, int]:

@@ -28,21 +28,25 @@ def largest_side(allowed: int, regions: Regions, params: RefinedParams) -> int:
     return allowed
 
 
-def max_error(outline: Outline, regions: Regions, pitch: int, params: RefinedParams) -> float:
+def max_error(
+    outline: Outline, regions: Regions, pitch: int, params: RefinedParams, *, smaller: bool
+) -> float:
     """Bound the squared error of a box, in gray levels squared times cells.
 
     Where pixels are too few for a full lattice, more of the area lies at edges, and boxes have to
-    be smaller; where noise hides edges, too.
+    be smaller; where noise hides edges, or regions may hide more, too. If no `smaller` ones may be
+    made, what is left out of these bounds would stay without boxes.
     """
     area = cv2.countNonZero(regions.labels)
     error = params.max_error * outline.brightness**2 * area / 1000.0
     if pitch <= FEW_PIXELS:
         error *= min(area / (FILLED * params.cells**2), 1.0) ** 1.5
-    error *= _calm(outline, params) ** 2
     if regions.phases == "all":
         error *= params.told
-    if regions.nested or regions.phases == "more":
-        error *= params.hidden
+    if smaller:
+        error *= _calm(outline, params) ** 2
+        if regions.nested or regions.phases == "more":
+            error *= params.hidden
     return error
 
 

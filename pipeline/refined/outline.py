@@ -32,6 +32,10 @@ BRIGHT = 0.95
 SLOPE = 0.6
 """A plane must leave this share of the spread around one level, or the film counts as level."""
 
+BLURRED = 3.0
+"""How much finer than the frame's cells those are of which a blurred edge is wide: finer ones have
+no more blur to lose."""
+
 NEAR = 4
 """Cells beside an outline in which what is above the film belongs to the particle."""
 
@@ -132,7 +136,7 @@ def find_outline(
     if brightness <= 0.0:
         return None
     faint = max(params.film_spreads * spread, highest, params.faintest * brightness)
-    rim = params.rim + params.blurred_rim * surroundings.finer
+    rim = params.rim + params.blurred_rim * min(surroundings.finer, BLURRED)
     above, steady = _steady((levels, blurred), near, np.float32(faint), np.float32(rim))
     # within the particle, what is dark beside something bright is no rim: gaps are closed
     mask = whole_of(steady, above)

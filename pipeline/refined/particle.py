@@ -103,8 +103,9 @@ def box_particle(
         most=most,
         outside=params.outside,
         impurity=1.0 - controls.purity,
-        max_error=max_error(outline, regions, lattice.pitch, params),
-        left_out=share_left_out(outline, regions, params),
+        max_error=max_error(outline, regions, lattice.pitch, params, smaller=least == 1),
+        # what lies around is dark, and was asked for
+        left_out=0.0 if controls.margin_px else share_left_out(outline, regions, params),
         rims_first=regions.phases != "more",
     )
     cells, region_of = cover(labels, outline.levels, limits)

@@ -58,7 +58,7 @@ class Regions:
         Whether one lies within another.
     phases : "all", "missing", "more" or "unknown"
         Whether there are as many as elements, or fewer; of a particle of unknown composition,
-        whether it has more levels than regions.
+        whether there are as many as are looked for, so that it may have more levels than regions.
     """
 
     labels: Labels

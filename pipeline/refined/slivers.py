@@ -1,4 +1,4 @@
-"""What stays without boxes: single cells that would take a box each and tell the least.
+"""What stays without boxes: what holds the fewest cells, and of single cells what tells the least.
 
 Arrays are (row, column), in cells of the particle's lattice.
 """
@@ -12,6 +12,9 @@ from pipeline.compiled import compiled
 
 from .bodies import Mask
 from .lattice import Levels, Numbers
+
+FEW = 200
+"""Squares up to which the least are found faster one by one than by ordering all."""
 
 Squares = tuple[NDArray[np.int32], NDArray[np.int32]]
 """Where they are, (N, 3): x, y, size; and how many cells of the particle each holds, (N,)."""
@@ -102,10 +105,20 @@ def _of_neighbours(cells: Cells, x: int, y: int) -> float:
 
 @compiled
 def _without_least(worths: Numbers, held: NDArray[np.int32], spare: int) -> Mask:
-    """Leave out the squares of the least worth, `spare` cells in all; of equal ones the first.
+    """Leave out the squares of the least worth, `spare` cells in all; of equal ones the first."""
+    kept = np.ones(worths.size, np.bool_)
+    for at in _least_of(worths, spare):
+        if held[at] <= spare:
+            kept[at] = False
+            spare -= held[at]
+    return kept
 
-    Each holds a cell or more, so that more than `spare` of them need no order.
-    """
+
+@compiled
+def _least_of(worths: Numbers, spare: int) -> NDArray[np.int64]:
+    """List the squares by worth; each holds a cell or more, so that `spare` of them are enough."""
+    if spare > FEW:
+        return np.argsort(worths, kind="mergesort")[:spare]
     least = np.empty(spare, np.int64)
     count = 0
     for at in range(worths.size):
@@ -117,9 +130,4 @@ def _without_least(worths: Numbers, held: NDArray[np.int32], spare: int) -> Mask
             least[place] = least[place - 1]
             place -= 1
         least[place] = at
-    kept = np.ones(worths.size, np.bool_)
-    for at in least[:count]:
-        if held[at] <= spare:
-            kept[at] = False
-            spare -= held[at]
-    return kept
+    return least[:count]

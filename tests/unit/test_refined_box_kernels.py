@@ -67,7 +67,7 @@ def worth(
 
 
 @pytest.mark.parametrize("rims_first", [True, False])
-@pytest.mark.parametrize("spare", [1, 7, 20, 100_000])
+@pytest.mark.parametrize("spare", [1, 7, 20, 300, 100_000])
 def test_those_are_left_out_that_hold_the_fewest_cells_and_tell_the_least(
     spare: int, rims_first: bool
 ) -> None:
