@@ -173,8 +173,12 @@ def test_ctrl_c_while_a_chain_comes_up_leaves_none(tmp_path: Path) -> None:
     topology = tmp_path / "topology.toml"
     topology.write_text(SHIPPED.read_text().replace('"tcp://127.0.0.1:', f'"ipc://{sockets}/'))
     starting = start("up", "--topology", topology, "--out", tmp_path / "out")
+    # no chain is up without it, however slow this test is
+    held = max(wait_for_services(starting.pid, 8).values(), key=psutil.Process.create_time)
+    held.suspend()
     services = wait_for_services(starting.pid, 11)
     starting.send_signal(signal.SIGINT)
+    held.resume()
     output, _ = starting.communicate(timeout=60)
     assert starting.returncode == 130, output
     for service in services.values():
